@@ -1,0 +1,105 @@
+//! The seam between packet logic and hardware: what the engine needs of buffers and queues.
+//!
+//! `driver` implements these traits over DPDK, [`crate::sim`] over capture files and injected
+//! faults. Queues and pools belong to one worker; nothing here is shared between threads.
+
+use core::fmt::Debug;
+
+use crate::burst::Burst;
+
+/// An owned packet buffer: one frame from the Ethernet header on, in one or more segments.
+/// Dropping it gives it back to its pool.
+pub trait Mbuf: Sized + Debug {
+    /// Length of the frame over all segments, in bytes.
+    fn len(&self) -> usize;
+
+    /// True when the frame has no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes of the first segment. A frame in one segment is all here.
+    fn head(&self) -> &[u8];
+
+    /// The bytes of the first segment, to be changed in place.
+    fn head_mut(&mut self) -> &mut [u8];
+
+    /// The segments in order, [`Mbuf::head`] first.
+    fn segments(&self) -> impl Iterator<Item = &[u8]>;
+
+    /// True when the whole frame is in [`Mbuf::head`].
+    fn is_contiguous(&self) -> bool {
+        self.head().len() == self.len()
+    }
+
+    /// Grows the frame by `len` bytes of unspecified content in front and returns them,
+    /// or `None` (and no change) when the headroom is smaller.
+    fn prepend(&mut self, len: usize) -> Option<&mut [u8]>;
+
+    /// Grows the frame by `len` bytes of unspecified content at the end of its last segment and
+    /// returns them, or `None` (and no change) when the tailroom is smaller.
+    fn append(&mut self, len: usize) -> Option<&mut [u8]>;
+
+    /// Removes `len` bytes from the front. The caller keeps `len` within [`Mbuf::head`]; false (and
+    /// no change) when it is not.
+    fn trim_front(&mut self, len: usize) -> bool;
+
+    /// Keeps the first `len` bytes; no change when the frame is not longer.
+    fn truncate(&mut self, len: usize);
+
+    /// Takes over what travels beside the bytes (the capture timestamp) from the frame that caused
+    /// this one.
+    fn inherit(&mut self, _cause: &Self) {}
+
+    /// Frees all buffers of a burst at once.
+    fn free_bulk(burst: &mut Burst<Self>) {
+        burst.clear();
+    }
+}
+
+/// A receive queue, polled by the one worker that owns it.
+pub trait RxQueue {
+    /// The buffers it delivers.
+    type Mbuf: Mbuf;
+
+    /// Appends what has arrived to `burst`, up to its capacity; returns the number of new frames.
+    /// Never waits.
+    fn recv(&mut self, burst: &mut Burst<Self::Mbuf>) -> usize;
+}
+
+/// A transmit queue, used by the one worker that owns it.
+pub trait TxQueue {
+    /// The buffers it takes.
+    type Mbuf: Mbuf;
+
+    /// Gives frames to the device in order and removes exactly the accepted ones, a prefix, from
+    /// `burst`; returns their number. What stays is still the caller's. Never waits.
+    fn send(&mut self, burst: &mut Burst<Self::Mbuf>) -> usize;
+
+    /// True when frames of several segments may be sent on this queue.
+    fn takes_chains(&self) -> bool;
+}
+
+/// A pool of empty buffers of one size.
+pub trait Mempool {
+    /// The buffers it holds.
+    type Mbuf: Mbuf;
+
+    /// Fills `burst` up to its capacity with empty buffers; all or none. Returns how many were added.
+    fn alloc_bulk(&mut self, burst: &mut Burst<Self::Mbuf>) -> usize;
+
+    /// The most bytes that one buffer can hold behind its headroom.
+    fn data_room(&self) -> usize;
+}
+
+/// One family of devices: what a [`crate::worker::Worker`] is generic over.
+pub trait Devices {
+    /// The buffers that all the family's queues carry.
+    type Mbuf: Mbuf;
+    /// The family's receive queue.
+    type Rx: RxQueue<Mbuf = Self::Mbuf>;
+    /// The family's transmit queue.
+    type Tx: TxQueue<Mbuf = Self::Mbuf>;
+    /// The family's pool of copies.
+    type Pool: Mempool<Mbuf = Self::Mbuf>;
+}

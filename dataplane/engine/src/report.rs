@@ -1,0 +1,145 @@
+//! What the data plane tells control: counters by port, session and rule, and the state behind them.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::drop_reason::{Ended, Skipped, Unmirrored};
+use crate::units::Mac;
+
+/// All counters since the data plane started (or the offline run began), in configuration order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The snapshot that every worker polls with.
+    pub epoch: u64,
+    /// Every configured port, silent ones too.
+    pub ports: Vec<PortReport>,
+    /// Every session, in template order.
+    pub sessions: Vec<SessionReport>,
+    /// Every rule, in template order.
+    pub rules: Vec<RuleReport>,
+    /// Evaluations that mirrored nothing, by reason.
+    pub unmirrored: [u64; Unmirrored::COUNT],
+    /// What only a running data plane has; absent offline.
+    pub live: Option<LiveReport>,
+}
+
+/// Counters of one port. `rx_packets = forwarded + Σ ended`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortReport {
+    /// Name in the appliance file.
+    pub name: String,
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Their captured bytes.
+    pub rx_bytes: u64,
+    /// Frames that the device took to send: forwarded ones and copies.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// Received frames that left by the link's other port.
+    pub forwarded: u64,
+    /// Received frames that did not, by reason.
+    pub ended: [u64; Ended::COUNT],
+}
+
+/// Counters of one session. `matched = mirrored_packets + Σ skipped`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionReport {
+    /// Logical id of the template, or EC2 id.
+    pub id: String,
+    /// Its source.
+    pub network_interface_id: String,
+    /// Its number.
+    pub session_number: u16,
+    /// The VNI of its copies.
+    pub vni: u32,
+    /// Evaluations that the session settled with a copy wanted.
+    pub matched: u64,
+    /// Copies that the tool port took.
+    pub mirrored_packets: u64,
+    /// Their inner bytes.
+    pub mirrored_bytes: u64,
+    /// Those among them that are shorter than their stripped frame.
+    pub truncated_packets: u64,
+    /// Copies wanted and not sent, by reason.
+    pub skipped: [u64; Skipped::COUNT],
+}
+
+/// Counter of one rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleReport {
+    /// Logical id of the template, or EC2 id.
+    pub id: String,
+    /// Evaluations that the rule settled.
+    pub hits: u64,
+}
+
+/// The state of a running data plane.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveReport {
+    /// Seconds since the workers started.
+    pub uptime_s: u64,
+    /// Process id of the data plane.
+    pub pid: u32,
+    /// Every port, in configuration order.
+    pub ports: Vec<PortState>,
+    /// Every worker.
+    pub workers: Vec<WorkerState>,
+    /// Every member of every target.
+    pub neighbors: Vec<NeighborState>,
+    /// Every packet pool.
+    pub pools: Vec<PoolState>,
+}
+
+/// State of one port.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortState {
+    /// Name in the appliance file.
+    pub name: String,
+    /// DPDK driver, e.g. `net_af_packet`.
+    pub driver: String,
+    /// The address it sends from.
+    pub mac: Mac,
+    /// Link is up.
+    pub link_up: bool,
+    /// In Mb/s; 0 when unknown.
+    pub speed_mbps: u32,
+    /// The driver's own counters that are not zero, by name (DPDK xstats).
+    pub xstats: Vec<(String, u64)>,
+}
+
+/// State of one worker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerState {
+    /// The core it is pinned to.
+    pub core: u16,
+    /// The snapshot it polls with.
+    pub epoch: u64,
+    /// Rounds over its queues.
+    pub polls: u64,
+    /// Rounds that found nothing.
+    pub empty_polls: u64,
+}
+
+/// Where a target's copies go on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeighborState {
+    /// The target's name.
+    pub target: String,
+    /// Outer destination.
+    pub address: IpAddr,
+    /// The MAC address in use; `None` while it is not known.
+    pub mac: Option<Mac>,
+}
+
+/// State of one packet pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolState {
+    /// Name of the pool.
+    pub name: String,
+    /// Buffers in all.
+    pub size: u32,
+    /// Buffers not in the pool now.
+    pub in_use: u32,
+}

@@ -1,0 +1,192 @@
+//! The whole of what control wants, as plain data: one [`Snapshot`] replaces another, whole.
+//!
+//! Control makes it from the appliance file and the mirror objects; it crosses the Unix socket and
+//! is kept on disk by the data plane. It refers by index, is flat like EC2's own tables, and is
+//! trusted by nobody: [`crate::view::View::compile`] checks every index and range again.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::rule::FilterRule;
+use crate::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, TargetIndex, VlanId, Vni};
+
+/// Everything that the data plane needs, hardware and mirroring alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Grows with every change that control makes; reports name it.
+    pub epoch: u64,
+    /// `[appliance] id`.
+    pub appliance_id: String,
+    /// Cores and memory; can't change while the data plane runs.
+    pub dataplane: DataplaneSpec,
+    /// All ports, in the order of the file; can't change while the data plane runs.
+    pub ports: Vec<PortSpec>,
+    /// Inline wires and tap pairs; can't change while the data plane runs.
+    pub links: Vec<LinkSpec>,
+    /// Receive-only ports fed by a switch; can't change while the data plane runs.
+    pub spans: Vec<PortIndex>,
+    /// Mirror sources.
+    pub interfaces: Vec<InterfaceSpec>,
+    /// Mirror targets, resolved to tools.
+    pub targets: Vec<TargetSpec>,
+    /// Mirror filters.
+    pub filters: Vec<FilterSpec>,
+    /// The rules of all filters, in template order.
+    pub rules: Vec<FilterRule>,
+    /// Mirror sessions, in template order.
+    pub sessions: Vec<SessionSpec>,
+    /// `[vxlan]`.
+    pub vxlan: VxlanSpec,
+    /// `[exempt]`.
+    pub exempt: ExemptSpec,
+}
+
+/// `[dataplane]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataplaneSpec {
+    /// One worker per core, pinned to it. Not empty, no repeats.
+    pub workers: Vec<u16>,
+    /// Where packet memory comes from.
+    pub memory: MemorySpec,
+}
+
+/// `[dataplane] memory`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemorySpec {
+    /// Hugepages if there are any, else ordinary pages; as much as the pools need.
+    Auto,
+    /// This many MiB, from hugepages if there are enough, else from ordinary pages.
+    MiB(u32),
+}
+
+/// `[[port]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortSpec {
+    /// Its name in the file and in reports.
+    pub name: String,
+    /// PCI address or DPDK device arguments; absent offline.
+    pub device: Option<String>,
+    /// IP MTU in bytes: an Ethernet frame may be 14 bytes longer, and 4 more per VLAN tag.
+    pub mtu: u16,
+    /// The address to send from, where it is not the device's own.
+    pub mac: Option<Mac>,
+    /// Underlay addresses with their subnets.
+    pub addresses: Vec<IpNet>,
+}
+
+/// `[[link]]`: frames received on one port leave by the other, unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSpec {
+    /// Its name in the file.
+    pub name: String,
+    /// The two ends.
+    pub ports: [PortIndex; 2],
+    /// False: two receive-only taps, one per direction.
+    pub forward: bool,
+}
+
+/// `[[interface]]`: a mirror source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceSpec {
+    /// Its id, `eni-…`.
+    pub id: String,
+    /// The port behind which it lives: one of a link, or a span.
+    pub port: PortIndex,
+    /// Its addresses; may be empty on a link (then every frame is its own), not on a span.
+    pub macs: Vec<Mac>,
+    /// Only frames whose outermost tag carries this VLAN.
+    pub vlan: Option<VlanId>,
+}
+
+/// A mirror target, resolved to the tools that receive its copies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetSpec {
+    /// The name in reports: the logical id of a template, or an EC2 id.
+    pub id: String,
+    /// The tool port.
+    pub port: PortIndex,
+    /// One tool or several.
+    pub kind: TargetKind,
+    /// The tools: exactly one for an interface, at least one for a load balancer.
+    pub members: Vec<MemberSpec>,
+}
+
+/// What kind of EC2 target it is: what is done with copies that exceed the MTU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TargetKind {
+    /// Copies are truncated to the tool port's MTU.
+    Interface,
+    /// Copies are cut to 8500 bytes by default and skipped when over the MTU all the same.
+    LoadBalancer,
+}
+
+/// One tool behind a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberSpec {
+    /// Outer destination.
+    pub address: IpAddr,
+    /// Outer source, of the same family: one of the tool port's addresses.
+    pub source: IpAddr,
+    /// Where the outer frame goes on the wire.
+    pub neighbor: NeighborSpec,
+}
+
+/// How the outer destination MAC is found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NeighborSpec {
+    /// Configured.
+    Fixed(Mac),
+    /// Resolved by the kernel; the address is the gateway of the file for a target off the subnet,
+    /// else the target itself. A route that the kernel has through the tool port goes before it.
+    Resolve(IpAddr),
+}
+
+/// A mirror filter; its rules are those of `Snapshot::rules` that name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterSpec {
+    /// The name in reports.
+    pub id: String,
+    /// It has the network service `amazon-dns`.
+    pub amazon_dns: bool,
+}
+
+/// A mirror session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionSpec {
+    /// The name in reports: the logical id of a template, or an EC2 id.
+    pub id: String,
+    /// The source.
+    pub interface: InterfaceIndex,
+    /// Where the copies go.
+    pub target: TargetIndex,
+    /// Which packets are copied.
+    pub filter: FilterIndex,
+    /// Order among the sessions of the source, 1..=32766, unique there.
+    pub number: u16,
+    /// Identifier in the VXLAN header.
+    pub vni: Vni,
+    /// EC2 `PacketLength`: bytes kept from the inner Ethernet header on.
+    pub packet_length: Option<u32>,
+}
+
+/// `[vxlan]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VxlanSpec {
+    /// UDP destination port.
+    pub port: u16,
+    /// Keep the inner VLAN tags; they are stripped otherwise (RFC 7348 §6.1).
+    pub keep_inner_vlan: bool,
+    /// Over IPv6, send the UDP checksum as zero (RFC 6935) instead of computing it.
+    pub udp6_zero_checksum: bool,
+}
+
+/// `[exempt]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExemptSpec {
+    /// AWS's list of traffic that is never mirrored is in force.
+    pub aws_never_mirrored: bool,
+    /// The resolver addresses of the network service `amazon-dns`.
+    pub amazon_dns: Vec<IpAddr>,
+}
