@@ -41,7 +41,7 @@ impl<M> Burst<M> {
 
     /// Adds a buffer at the end. Errors: gives the buffer back when the burst is full.
     pub fn push(&mut self, frame: M) -> Result<(), M> {
-        self.frames.try_push(frame).map_err(|full| full.element())
+        self.frames.try_push(frame).map_err(arrayvec::CapacityError::element)
     }
 
     /// Takes the last buffer off.

@@ -190,3 +190,51 @@ pub struct ExemptSpec {
     /// The resolver addresses of the network service `amazon-dns`.
     pub amazon_dns: Vec<IpAddr>,
 }
+
+mod faults;
+
+/// What becomes of the frames that a port receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// They leave, unchanged, by this port.
+    Wire(PortIndex),
+    /// They are only looked at.
+    Tap,
+    /// They are nobody's: a tool port.
+    Idle,
+}
+
+impl Snapshot {
+    /// What becomes of the frames that `port` receives.
+    pub fn role(&self, port: PortIndex) -> Role {
+        match self.peer(port) {
+            Some((peer, true)) => Role::Wire(peer),
+            Some((_, false)) => Role::Tap,
+            None if self.spans.contains(&port) => Role::Tap,
+            None => Role::Idle,
+        }
+    }
+
+    /// The other port of the link that `port` is in, and whether the link forwards.
+    pub fn peer(&self, port: PortIndex) -> Option<(PortIndex, bool)> {
+        self.links.iter().find_map(|link| match link.ports {
+            [a, b] if a == port => Some((b, link.forward)),
+            [a, b] if b == port => Some((a, link.forward)),
+            _ => None,
+        })
+    }
+
+    /// True when some target's copies leave by `port`.
+    pub fn is_tool(&self, port: PortIndex) -> bool {
+        self.targets.iter().any(|target| target.port == port)
+    }
+
+    /// True when `other` needs the same ports, links and workers: it can replace this one while the
+    /// data plane runs.
+    pub fn has_same_hardware(&self, other: &Self) -> bool {
+        self.dataplane == other.dataplane
+            && self.ports == other.ports
+            && self.links == other.links
+            && self.spans == other.spans
+    }
+}

@@ -1,0 +1,125 @@
+//! One copy of one frame: how much of it, and the two ways to make it.
+//!
+//! *Prepend* puts the outer header in front of a frame that nobody else needs (a tap's frames, for
+//! their last session): no byte of the frame moves but the addresses, over stripped tags. *Copy*
+//! writes header and frame into an empty buffer, for frames that also cross a wire.
+
+use crate::drop_reason::Skipped;
+use crate::encap::Encap;
+use crate::port::Mbuf;
+use crate::view::{MemberView, SessionView};
+use crate::wire::checksum::{self, Sum};
+use crate::wire::ethernet::ADDRESSES_LEN;
+
+/// What a copy will consist of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Bytes of VLAN tags left out behind the addresses.
+    pub strip: usize,
+    /// Bytes kept of what remains.
+    pub inner_len: u16,
+    /// Something was cut off.
+    pub is_truncated: bool,
+}
+
+/// Decides how much of a frame of `len` bytes, `strip` of them tags, goes to a tool.
+/// Errors: the copy is over the MTU of a target that does not truncate.
+pub fn plan(
+    session: &SessionView,
+    member: &MemberView,
+    len: usize,
+    strip: usize,
+) -> Result<Plan, Skipped> {
+    let whole = len - strip;
+    let mut keep = whole.min(session.snap_len);
+    if keep > member.inner_len_max {
+        if !session.truncates_to_mtu {
+            return Err(Skipped::OverMtu);
+        }
+        keep = member.inner_len_max;
+    }
+    // An MTU has 16 bits, so what fits it fits the length fields of IP and UDP.
+    Ok(Plan { strip, inner_len: keep as u16, is_truncated: keep < whole })
+}
+
+/// Writes header and inner bytes into the empty buffer `out`. False when it is too small for them.
+/// Cost: one memory copy of the inner bytes.
+pub fn copy<M: Mbuf>(out: &mut M, frame: &M, encap: &Encap, plan: &Plan, flow_hash: u16) -> bool {
+    let header_len = encap.header_len();
+    let Some(bytes) = out.append(header_len + usize::from(plan.inner_len)) else { return false };
+    let (header, inner) = bytes.split_at_mut(header_len);
+    if plan.strip == 0 {
+        copy_range(frame, 0, inner);
+    } else {
+        let (addresses, rest) = inner.split_at_mut(ADDRESSES_LEN.min(inner.len()));
+        copy_range(frame, 0, addresses);
+        copy_range(frame, ADDRESSES_LEN + plan.strip, rest);
+    }
+    let sum = if encap.needs_inner_sum() { checksum::sum(inner) } else { 0 };
+    encap.write(header, plan.inner_len, flow_hash, sum);
+    out.inherit(frame);
+    true
+}
+
+/// Makes the frame its own copy. False when its buffer does not allow it; the tags may then be gone
+/// already, but no other byte: the caller copies what is left, with nothing more to strip.
+/// Cost: no copy of the frame.
+pub fn prepend<M: Mbuf>(frame: &mut M, encap: &Encap, plan: &Plan, flow_hash: u16) -> bool {
+    if plan.strip != 0 {
+        let Some(moved) = frame.head_mut().get_mut(..ADDRESSES_LEN + plan.strip) else {
+            return false;
+        };
+        moved.copy_within(..ADDRESSES_LEN, plan.strip);
+        frame.trim_front(plan.strip);
+    }
+    frame.truncate(plan.inner_len.into());
+    let sum = if encap.needs_inner_sum() { sum_segments(frame) } else { 0 };
+    match frame.prepend(encap.header_len()) {
+        Some(header) => {
+            encap.write(header, plan.inner_len, flow_hash, sum);
+            true
+        }
+        None => false,
+    }
+}
+
+/// True when [`prepend`] can strip `strip` bytes of the frame where it lies.
+pub fn can_strip_in_place<M: Mbuf>(frame: &M, strip: usize) -> bool {
+    strip == 0 || frame.head().len() >= ADDRESSES_LEN + strip
+}
+
+/// Copies the frame's bytes from `from` on into `out`; the caller knows that there are enough.
+fn copy_range<M: Mbuf>(frame: &M, from: usize, out: &mut [u8]) {
+    if let Some(bytes) = frame.head().get(from..from + out.len()) {
+        out.copy_from_slice(bytes);
+    } else {
+        gather(frame, from, out);
+    }
+}
+
+/// Copies bytes of all segments from `from` on into `out`; returns how many there were.
+pub fn gather<M: Mbuf>(frame: &M, from: usize, out: &mut [u8]) -> usize {
+    let (mut skip, mut filled) = (from, 0);
+    for segment in frame.segments() {
+        let bytes = segment.get(skip..).unwrap_or_default();
+        skip = skip.saturating_sub(segment.len());
+        let room = &mut out[filled..];
+        let count = bytes.len().min(room.len());
+        room[..count].copy_from_slice(&bytes[..count]);
+        filled += count;
+    }
+    filled
+}
+
+/// The sum of a frame whose segments may have odd lengths.
+fn sum_segments<M: Mbuf>(frame: &M) -> Sum {
+    let (mut total, mut offset) = (0, 0);
+    for segment in frame.segments() {
+        let sum = checksum::sum(segment);
+        // RFC 1071 §2(B): at an odd offset the bytes of every word change places.
+        total +=
+            if offset % 2 == 0 { sum } else { Sum::from((!checksum::finish(sum)).swap_bytes()) };
+        offset += segment.len();
+    }
+    total
+}

@@ -1,0 +1,187 @@
+//! Traffic that rules never see: AWS's never-mirrored list, the loop guard, Amazon DNS.
+
+use std::net::IpAddr;
+
+use crate::flow_key::{Addresses, FlowKey};
+use crate::snapshot::ExemptSpec;
+
+/// 169.254.0.0/16, where the IPv4 services live.
+const LINK_LOCAL: u32 = 0xa9fe;
+/// Instance metadata, 169.254.169.254.
+const METADATA: u32 = 0xa9fe_a9fe;
+/// Instance metadata, `fd00:ec2::254`.
+const METADATA6: u128 = 0xfd00_0ec2_0000_0000_0000_0000_0000_0254;
+/// Link-local NTP, 169.254.169.123.
+const NTP: u32 = 0xa9fe_a97b;
+/// Link-local NTP, `fd00:ec2::123`.
+const NTP6: u128 = 0xfd00_0ec2_0000_0000_0000_0000_0000_0123;
+/// Windows activation, 169.254.169.250 and .251, on this TCP port.
+const ACTIVATION: [u32; 2] = [0xa9fe_a9fa, 0xa9fe_a9fb];
+const ACTIVATION_PORT: u16 = 1688;
+const DHCP: [u16; 2] = [67, 68];
+const DHCPV6: [u16; 2] = [546, 547];
+
+/// The compiled `[exempt]`, with what the loop guard needs.
+#[derive(Debug, Clone)]
+pub struct Exempt {
+    is_aws_list: bool,
+    vxlan_port: u16,
+    underlay: Addressees,
+    amazon_dns: Addressees,
+}
+
+/// A few addresses, apart by family.
+#[derive(Debug, Clone, Default)]
+struct Addressees {
+    v4: Vec<u32>,
+    v6: Vec<u128>,
+}
+
+impl FromIterator<IpAddr> for Addressees {
+    fn from_iter<I: IntoIterator<Item = IpAddr>>(addresses: I) -> Self {
+        let mut all = Self::default();
+        for address in addresses {
+            match address {
+                IpAddr::V4(v4) => all.v4.push(v4.into()),
+                IpAddr::V6(v6) => all.v6.push(v6.into()),
+            }
+        }
+        all
+    }
+}
+
+impl Exempt {
+    /// `underlay`: every address of our own that copies may come from.
+    pub fn new(spec: &ExemptSpec, vxlan_port: u16, underlay: impl Iterator<Item = IpAddr>) -> Self {
+        Self {
+            is_aws_list: spec.aws_never_mirrored,
+            vxlan_port,
+            underlay: underlay.collect(),
+            amazon_dns: spec.amazon_dns.iter().copied().collect(),
+        }
+    }
+
+    /// Our own output, or on AWS's list. The loop guard holds whatever the list says.
+    pub fn is_never_mirrored(&self, key: &FlowKey) -> bool {
+        self.is_own_output(key) || (self.is_aws_list && is_on_aws_list(key))
+    }
+
+    /// A resolver's address decides, in either direction, with any protocol and port.
+    pub fn is_amazon_dns(&self, key: &FlowKey) -> bool {
+        match key.addresses {
+            Addresses::V4 { src, dst } => {
+                self.amazon_dns.v4.iter().any(|&resolver| resolver == src || resolver == dst)
+            }
+            Addresses::V6 { src, dst } => {
+                self.amazon_dns.v6.iter().any(|&resolver| resolver == src || resolver == dst)
+            }
+        }
+    }
+
+    /// UDP to the VXLAN port from one of our underlay addresses, whatever the target.
+    fn is_own_output(&self, key: &FlowKey) -> bool {
+        key.udp_ports().is_some_and(|(_, dst_port)| dst_port == self.vxlan_port)
+            && match key.addresses {
+                Addresses::V4 { src, .. } => self.underlay.v4.contains(&src),
+                Addresses::V6 { src, .. } => self.underlay.v6.contains(&src),
+            }
+    }
+}
+
+fn is_on_aws_list(key: &FlowKey) -> bool {
+    let udp_ports = key.udp_ports();
+    match key.addresses {
+        Addresses::V4 { src, dst } => {
+            udp_ports.is_some_and(|(s, d)| DHCP.contains(&s) || DHCP.contains(&d))
+                || ((src >> 16 == LINK_LOCAL || dst >> 16 == LINK_LOCAL)
+                    && is_link_local_service(src, dst, key.tcp_ports()))
+        }
+        Addresses::V6 { src, dst } => {
+            udp_ports.is_some_and(|(s, d)| DHCPV6.contains(&s) || DHCPV6.contains(&d))
+                || [METADATA6, NTP6].iter().any(|&service| service == src || service == dst)
+        }
+    }
+}
+
+fn is_link_local_service(src: u32, dst: u32, tcp_ports: Option<(u16, u16)>) -> bool {
+    [METADATA, NTP].iter().any(|&service| service == src || service == dst)
+        || tcp_ports.is_some_and(|(src_port, dst_port)| {
+            (ACTIVATION.contains(&src) && src_port == ACTIVATION_PORT)
+                || (ACTIVATION.contains(&dst) && dst_port == ACTIVATION_PORT)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exempt(is_aws_list: bool) -> Exempt {
+        let spec = ExemptSpec {
+            aws_never_mirrored: is_aws_list,
+            amazon_dns: vec!["169.254.169.253".parse().unwrap(), "fd00:ec2::253".parse().unwrap()],
+        };
+        let underlay = ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+        Exempt::new(&spec, 4789, underlay.into_iter())
+    }
+
+    fn key(src: &str, dst: &str, protocol: u8, ports: Option<(u16, u16)>) -> FlowKey {
+        let addresses = match (src.parse().unwrap(), dst.parse().unwrap()) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                Addresses::V4 { src: src.into(), dst: dst.into() }
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                Addresses::V6 { src: src.into(), dst: dst.into() }
+            }
+            _ => unreachable!("one family"),
+        };
+        FlowKey { addresses, ports, protocol: Some(protocol), fragment: None }
+    }
+
+    #[test]
+    fn each_service_is_exempt_in_both_directions_and_its_neighbours_are_not() {
+        let cases = [
+            (key("10.0.0.1", "169.254.169.254", 6, Some((4000, 80))), true),
+            (key("169.254.169.254", "10.0.0.1", 6, Some((80, 4000))), true),
+            (key("10.0.0.1", "169.254.169.254", 1, None), true),
+            (key("10.0.0.1", "169.254.169.123", 17, Some((123, 123))), true),
+            (key("10.0.0.1", "192.0.2.123", 17, Some((123, 123))), false),
+            (key("10.0.0.1", "169.254.169.250", 6, Some((4000, 1688))), true),
+            (key("10.0.0.1", "169.254.169.251", 6, Some((4000, 1688))), true),
+            (key("169.254.169.251", "10.0.0.1", 6, Some((1688, 4000))), true),
+            (key("10.0.0.1", "169.254.169.251", 6, Some((1688, 4000))), false),
+            (key("10.0.0.1", "169.254.169.251", 17, Some((4000, 1688))), false),
+            (key("10.0.0.1", "169.254.169.252", 6, Some((4000, 1688))), false),
+            (key("10.0.0.1", "169.254.169.250", 6, None), false),
+            (key("0.0.0.0", "255.255.255.255", 17, Some((68, 67))), true),
+            (key("10.0.0.1", "10.0.0.2", 17, Some((4000, 68))), true),
+            (key("10.0.0.1", "10.0.0.2", 6, Some((68, 67))), false),
+            (key("10.0.0.1", "10.0.0.2", 17, Some((546, 547))), false),
+            (key("fe80::1", "ff02::1:2", 17, Some((546, 547))), true),
+            (key("fe80::1", "ff02::1:2", 17, Some((67, 68))), false),
+            (key("fe80::1", "fd00:ec2::254", 6, Some((1, 80))), true),
+            (key("fd00:ec2::123", "fe80::1", 17, Some((123, 1))), true),
+            (key("fd00:ec2::253", "fe80::1", 17, Some((53, 1))), false),
+        ];
+        for (key, expected) in cases {
+            assert_eq!(exempt(true).is_never_mirrored(&key), expected, "{key:?}");
+            assert!(!exempt(false).is_never_mirrored(&key), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn the_loop_guard_holds_without_the_list() {
+        for (src, dst) in [("192.0.2.1", "198.51.100.9"), ("2001:db8::1", "2001:db8::9")] {
+            assert!(exempt(false).is_never_mirrored(&key(src, dst, 17, Some((50_000, 4789)))));
+            assert!(!exempt(false).is_never_mirrored(&key(src, dst, 17, Some((4789, 50_000)))));
+            assert!(!exempt(false).is_never_mirrored(&key(src, dst, 6, Some((50_000, 4789)))));
+            assert!(!exempt(false).is_never_mirrored(&key(dst, src, 17, Some((50_000, 4789)))));
+        }
+    }
+
+    #[test]
+    fn a_resolver_is_known_by_its_address_alone() {
+        assert!(exempt(true).is_amazon_dns(&key("10.0.0.1", "169.254.169.253", 1, None)));
+        assert!(exempt(true).is_amazon_dns(&key("fd00:ec2::253", "fe80::1", 17, Some((53, 9)))));
+        assert!(!exempt(true).is_amazon_dns(&key("10.0.0.1", "8.8.8.8", 17, Some((9, 53)))));
+    }
+}

@@ -1,0 +1,252 @@
+//! One frame's bytes to what rules, sources and the copy stage need to know of it.
+//!
+//! Malformed is only what contradicts itself: a frame shorter than an Ethernet header, a tag without
+//! its EtherType, more than four tags, an IPv4 or IPv6 header that is cut, of another version or
+//! with impossible lengths, a chain of IPv6 extension headers that runs out of the packet.
+//! Everything else (lengths that promise more than the frame has, wrong checksums, cut or odd
+//! layer 4) is taken as far as it goes. All reads are checked; the walk is bounded.
+
+use crate::flow_key::{Addresses, FlowKey};
+use crate::rule::{TCP, UDP};
+use crate::wire::ethernet::{self, ethertype};
+use crate::wire::ipv6::next_header;
+use crate::wire::{ipv4, ipv6, vlan};
+
+/// SCTP's protocol number (IANA): has ports at the same place as TCP and UDP.
+const SCTP: u8 = 132;
+/// So many IPv6 extension headers are walked; behind more there is no layer 4.
+pub const EXTENSIONS_MAX: usize = 8;
+/// No header that is looked at reaches beyond this many bytes: Ethernet, tags, IPv6, extension
+/// headers of 2,048 bytes at most, two ports.
+pub const HEADERS_LEN_MAX: usize = ethernet::HEADER_LEN
+    + vlan::TAGS_MAX * vlan::TAG_LEN
+    + ipv6::HEADER_LEN
+    + EXTENSIONS_MAX * 2048
+    + 4;
+
+/// What kind of frame it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// IPv4 or IPv6: the key is valid.
+    Ip,
+    /// Anything else on Ethernet.
+    NotIp,
+    /// Contradicts itself.
+    Malformed,
+}
+
+/// What the parser proved about a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parsed {
+    /// The kind.
+    pub kind: Kind,
+    /// Bytes of VLAN tags behind the addresses.
+    pub tags_len: u8,
+    /// VLAN identifier of the outermost tag; 0 for none and for a priority tag.
+    pub vid: u16,
+    /// Addresses, protocol, ports; meaningless unless `kind` is [`Kind::Ip`].
+    pub key: FlowKey,
+}
+
+impl Parsed {
+    /// Nothing proved yet.
+    pub const EMPTY: Self =
+        Self { kind: Kind::Malformed, tags_len: 0, vid: 0, key: FlowKey::EMPTY };
+}
+
+/// The answer lies in a later segment: gather [`HEADERS_LEN_MAX`] bytes and parse again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Split;
+
+/// Why a read ended the parse.
+enum Stop {
+    Malformed,
+    Split,
+}
+
+/// A frame of `len` bytes, the first of which are in `head`.
+#[derive(Clone, Copy)]
+struct Frame<'a> {
+    head: &'a [u8],
+    len: usize,
+}
+
+impl<'a> Frame<'a> {
+    /// `N` bytes at `at`, of those before `end`.
+    fn chunk<const N: usize>(self, at: usize, end: usize) -> Result<&'a [u8; N], Stop> {
+        if at + N > end {
+            return Err(Stop::Malformed);
+        }
+        self.head.get(at..).and_then(<[u8]>::first_chunk).ok_or(Stop::Split)
+    }
+}
+
+/// Parses a frame of `len` bytes of which `head` holds the first.
+/// Errors: [`Split`] when a header lies beyond `head` but inside the frame, which can't happen when
+/// `head` holds the whole frame or [`HEADERS_LEN_MAX`] bytes. Cost: tens of instructions.
+pub fn parse(head: &[u8], len: usize) -> Result<Parsed, Split> {
+    let mut parsed = Parsed::EMPTY;
+    match parse_ethernet(Frame { head, len }, &mut parsed) {
+        Ok(kind) => parsed.kind = kind,
+        Err(Stop::Malformed) => parsed.kind = Kind::Malformed,
+        Err(Stop::Split) => return Err(Split),
+    }
+    Ok(parsed)
+}
+
+fn parse_ethernet(frame: Frame<'_>, parsed: &mut Parsed) -> Result<Kind, Stop> {
+    let mut at = ethernet::ADDRESSES_LEN;
+    let mut ethertype = u16::from_be_bytes(*frame.chunk(at, frame.len)?);
+    at += 2;
+    while vlan::is_tag(ethertype) {
+        // The outermost VLAN tells sources apart even when the frame ends behind it.
+        let tci = u16::from_be_bytes(*frame.chunk(at, frame.len)?);
+        if parsed.tags_len == 0 {
+            parsed.vid = vlan::vid(tci);
+        }
+        if usize::from(parsed.tags_len) == vlan::TAGS_MAX * vlan::TAG_LEN {
+            return Err(Stop::Malformed);
+        }
+        ethertype = u16::from_be_bytes(*frame.chunk(at + 2, frame.len)?);
+        parsed.tags_len += vlan::TAG_LEN as u8;
+        at += vlan::TAG_LEN;
+    }
+    match ethertype {
+        ethertype::IPV4 => parse_ipv4(frame, at, &mut parsed.key)?,
+        ethertype::IPV6 => parse_ipv6(frame, at, &mut parsed.key)?,
+        _ => return Ok(Kind::NotIp),
+    }
+    Ok(Kind::Ip)
+}
+
+fn parse_ipv4(frame: Frame<'_>, at: usize, key: &mut FlowKey) -> Result<(), Stop> {
+    let header = ipv4::Header(frame.chunk(at, frame.len)?);
+    let (header_len, total_len) = (header.header_len(), header.total_len());
+    if header.version() != 4
+        || header_len < ipv4::HEADER_LEN
+        || at + header_len > frame.len
+        || (total_len != 0 && total_len < header_len)
+    {
+        return Err(Stop::Malformed);
+    }
+    key.addresses = Addresses::V4 { src: header.src(), dst: header.dst() };
+    key.protocol = Some(header.protocol());
+    let is_later = header.fragment_offset() != 0;
+    key.fragment = (is_later || header.has_more_fragments()).then_some(header.protocol());
+    // A total length of 0 is what receive offload leaves in a giant: up to the end of the frame.
+    let end = if total_len == 0 { frame.len } else { frame.len.min(at + total_len) };
+    key.ports =
+        if is_later { None } else { ports(frame, at + header_len, end, header.protocol())? };
+    Ok(())
+}
+
+fn parse_ipv6(frame: Frame<'_>, at: usize, key: &mut FlowKey) -> Result<(), Stop> {
+    let header = ipv6::Header(frame.chunk(at, frame.len)?);
+    if header.version() != 6 {
+        return Err(Stop::Malformed);
+    }
+    key.addresses = Addresses::V6 { src: header.src(), dst: header.dst() };
+    let payload = at + ipv6::HEADER_LEN;
+    let end = match header.payload_len() {
+        0 => frame.len,
+        len => frame.len.min(payload + len),
+    };
+    let upper = walk_extensions(frame, payload, end, header.next_header())?;
+    key.protocol = upper.protocol;
+    key.fragment = upper.fragment;
+    key.ports = match (upper.protocol, upper.is_later) {
+        (Some(protocol), false) => ports(frame, upper.at, end, protocol)?,
+        _ => None,
+    };
+    Ok(())
+}
+
+/// Where a chain of extension headers ends.
+struct Upper {
+    at: usize,
+    protocol: Option<u8>,
+    fragment: Option<u8>,
+    is_later: bool,
+}
+
+/// Walks extension headers (RFC 8200 §4, RFC 4302 §2) in any order to the upper layer.
+fn walk_extensions(frame: Frame<'_>, at: usize, end: usize, next: u8) -> Result<Upper, Stop> {
+    let mut upper = Upper { at, protocol: Some(next), fragment: None, is_later: false };
+    let mut next = next;
+    for walked in 0..=EXTENSIONS_MAX {
+        upper.protocol = Some(next);
+        let len = match next {
+            _ if walked == EXTENSIONS_MAX && is_extension(next) => {
+                upper.protocol = None;
+                return Ok(upper);
+            }
+            next_header::HOP_BY_HOP | next_header::ROUTING | next_header::DESTINATION => {
+                let [following, units] = *frame.chunk(upper.at, end)?;
+                next = following;
+                (usize::from(units) + 1) * 8
+            }
+            next_header::AUTHENTICATION => {
+                let [following, units] = *frame.chunk(upper.at, end)?;
+                next = following;
+                (usize::from(units) + 2) * 4
+            }
+            next_header::FRAGMENT => {
+                let [following, _, high, low, ..]: [u8; ipv6::FRAGMENT_LEN] =
+                    *frame.chunk(upper.at, end)?;
+                let field = u16::from_be_bytes([high, low]);
+                upper.is_later = field & 0xfff8 != 0;
+                let is_atomic = field & 0xfff9 == 0;
+                if !is_atomic && upper.fragment.is_none() {
+                    upper.fragment = Some(following);
+                }
+                if upper.is_later {
+                    // What follows is the middle of something; only its name is known.
+                    upper.protocol = Some(following);
+                    return Ok(upper);
+                }
+                next = following;
+                ipv6::FRAGMENT_LEN
+            }
+            _ => return Ok(upper),
+        };
+        upper.at += len;
+        if upper.at > end {
+            return Err(Stop::Malformed);
+        }
+    }
+    Ok(upper)
+}
+
+/// True for the headers that are walked.
+const fn is_extension(next: u8) -> bool {
+    matches!(
+        next,
+        next_header::HOP_BY_HOP
+            | next_header::ROUTING
+            | next_header::DESTINATION
+            | next_header::AUTHENTICATION
+            | next_header::FRAGMENT
+    )
+}
+
+/// Source and destination port at `at`, when the protocol has them and both lie before `end`.
+fn ports(
+    frame: Frame<'_>,
+    at: usize,
+    end: usize,
+    protocol: u8,
+) -> Result<Option<(u16, u16)>, Stop> {
+    if !matches!(protocol, TCP | UDP | SCTP) {
+        return Ok(None);
+    }
+    match frame.chunk(at, end) {
+        Ok(&[s0, s1, d0, d1]) => {
+            Ok(Some((u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]))))
+        }
+        Err(Stop::Malformed) => Ok(None),
+        Err(Stop::Split) => Err(Stop::Split),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,345 @@
+//! The publisher's side of all workers: hands them views, takes back old ones, adds up counters.
+//!
+//! Counters of sessions and rules are kept by name: when a view comes back, its counters go to the
+//! names they belong to, so they go on growing across changes of the configuration.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crossbeam::queue::ArrayQueue;
+
+use crate::publish::{Publisher, Subscriber, channel};
+use crate::report::{PortReport, Report, RuleReport, SessionReport, WorkerState};
+use crate::rule_table::LinearTable;
+use crate::snapshot::Snapshot;
+use crate::stats::{PortStats, SessionStats, ViewStats, WorkerStats, add_all};
+use crate::view::View;
+use crate::worker::Links;
+
+/// A view in one worker's hands, with that worker's counters for it.
+#[derive(Debug)]
+pub struct WorkerView<T = LinearTable> {
+    /// Shared by all workers.
+    pub view: Arc<View<T>>,
+    /// This worker's own.
+    pub stats: ViewStats,
+    /// Grows with every publication, also of the same snapshot with other neighbours.
+    pub generation: u64,
+    /// What `stats` are counters of.
+    names: Arc<Names>,
+}
+
+/// What the counters of a view belong to.
+#[derive(Debug)]
+struct Names {
+    sessions: Vec<String>,
+    rules: Vec<String>,
+}
+
+/// An answer to a request for counters. Made by the publisher with the right sizes, so that the
+/// worker allocates nothing.
+#[derive(Debug, Default)]
+pub struct ReportBuffer {
+    /// Counters that outlive the view.
+    pub worker: WorkerStats,
+    /// Counters of the view.
+    pub view: ViewStats,
+    /// The publication whose counters `view` is for.
+    pub generation: u64,
+    /// False when the worker polls with another publication, and `view` was left alone: that one's
+    /// counters come with its view.
+    pub is_complete: bool,
+}
+
+/// What a worker needs of the publisher.
+#[derive(Debug)]
+pub struct WorkerEnd<T = LinearTable> {
+    views: Subscriber<WorkerView<T>>,
+    reports: Arc<Reports>,
+    taken_up: Arc<AtomicU64>,
+    /// By port: it has a link.
+    pub links: Links,
+}
+
+/// Report buffers on their way to and from one worker.
+#[derive(Debug)]
+struct Reports {
+    requests: ArrayQueue<Box<ReportBuffer>>,
+    answers: ArrayQueue<Box<ReportBuffer>>,
+}
+
+impl<T> WorkerEnd<T> {
+    /// Takes up a new view, if there is one.
+    pub fn refresh(&mut self) {
+        if self.views.refresh() {
+            self.taken_up.store(self.views.current().generation, Ordering::Release);
+        }
+    }
+
+    /// The view in force.
+    pub fn current(&self) -> &WorkerView<T> {
+        self.views.current()
+    }
+
+    /// The view in force, for its counters.
+    pub fn current_mut(&mut self) -> &mut WorkerView<T> {
+        self.views.current_mut()
+    }
+
+    /// A buffer to be filled, if the publisher asked.
+    pub fn requested(&self) -> Option<Box<ReportBuffer>> {
+        if self.reports.requests.is_empty() { None } else { self.reports.requests.pop() }
+    }
+
+    /// Gives the filled buffer back.
+    pub fn answer(&self, report: Box<ReportBuffer>) {
+        // There is one buffer at a time, so there is room for it.
+        let answered = self.reports.answers.push(report);
+        debug_assert!(answered.is_ok(), "one report at a time");
+    }
+}
+
+/// The publisher's hold on one worker.
+#[derive(Debug)]
+struct Member<T> {
+    core: u16,
+    views: Publisher<WorkerView<T>>,
+    reports: Arc<Reports>,
+    taken_up: Arc<AtomicU64>,
+    /// The last answer.
+    last: Box<ReportBuffer>,
+    is_asked: bool,
+}
+
+/// All workers of a data plane. Thread: publisher.
+#[derive(Debug)]
+pub struct Roster<T = LinearTable> {
+    members: Vec<Member<T>>,
+    snapshot: Arc<Snapshot>,
+    names: Arc<Names>,
+    generation: u64,
+    sessions: HashMap<String, SessionStats>,
+    rule_hits: HashMap<String, u64>,
+    links: Links,
+}
+
+impl<T> Roster<T> {
+    /// A roster of one worker per configured core, all starting with `view`.
+    pub fn new(snapshot: Arc<Snapshot>, view: &Arc<View<T>>) -> (Self, Vec<WorkerEnd<T>>) {
+        let links: Links = snapshot.ports.iter().map(|_| AtomicBool::new(true)).collect();
+        let names = names_of(&snapshot);
+        let mut roster = Self {
+            members: Vec::new(),
+            names,
+            generation: 1,
+            sessions: HashMap::new(),
+            rule_hits: HashMap::new(),
+            links,
+            snapshot,
+        };
+        let mut ends = Vec::new();
+        for &core in &roster.snapshot.dataplane.workers {
+            let (views, subscriber) = channel(Box::new(roster.worker_view(view)));
+            let reports =
+                Arc::new(Reports { requests: ArrayQueue::new(1), answers: ArrayQueue::new(1) });
+            let taken_up = Arc::new(AtomicU64::new(roster.generation));
+            ends.push(WorkerEnd {
+                views: subscriber,
+                reports: Arc::clone(&reports),
+                taken_up: Arc::clone(&taken_up),
+                links: Arc::clone(&roster.links),
+            });
+            let last = Box::default();
+            roster.members.push(Member { core, views, reports, taken_up, last, is_asked: false });
+        }
+        (roster, ends)
+    }
+
+    /// The snapshot that was published last.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// Which ports have a link: to be kept up to date by the publisher.
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// Hands `view`, compiled from `snapshot`, to every worker. Returns at once; see
+    /// [`Roster::stragglers`].
+    pub fn publish(&mut self, snapshot: Arc<Snapshot>, view: &Arc<View<T>>) {
+        self.reclaim();
+        self.generation += 1;
+        if !Arc::ptr_eq(&self.snapshot, &snapshot) {
+            self.names = names_of(&snapshot);
+            self.snapshot = snapshot;
+        }
+        for member in &self.members {
+            // An offer that was never taken up has counted nothing.
+            drop(member.views.publish(Box::new(self.worker_view(view))));
+        }
+    }
+
+    /// The cores whose workers do not poll with the last publication yet.
+    pub fn stragglers(&self) -> impl Iterator<Item = u16> + '_ {
+        self.members
+            .iter()
+            .filter(|member| member.taken_up.load(Ordering::Acquire) != self.generation)
+            .map(|member| member.core)
+    }
+
+    /// Frees the views that workers have left and keeps their counters.
+    pub fn reclaim(&mut self) {
+        let mut returned = Vec::new();
+        for member in &self.members {
+            while let Some(old) = member.views.reclaim() {
+                returned.push(old);
+            }
+        }
+        for old in returned {
+            add_view(&mut self.sessions, &mut self.rule_hits, &old.names, &old.stats);
+        }
+    }
+
+    /// Asks every worker for its counters; each answers at its next burst boundary.
+    pub fn request_report(&mut self) {
+        for member in &mut self.members {
+            if !member.is_asked {
+                let buffer = ReportBuffer {
+                    worker: WorkerStats {
+                        ports: vec![PortStats::default(); self.snapshot.ports.len()],
+                        ..WorkerStats::default()
+                    },
+                    view: ViewStats::new(self.names.sessions.len(), self.names.rules.len()),
+                    generation: self.generation,
+                    is_complete: false,
+                };
+                // A worker that did not answer the last time still has its buffer.
+                member.is_asked = member.reports.requests.push(Box::new(buffer)).is_ok();
+            }
+        }
+    }
+
+    /// Takes answers in; true when every worker has answered.
+    pub fn collect_report(&mut self) -> bool {
+        for member in &mut self.members {
+            if let Some(answer) = member.reports.answers.pop() {
+                member.last = answer;
+                member.is_asked = false;
+            }
+        }
+        self.members.iter().all(|member| !member.is_asked)
+    }
+
+    /// The counters as last answered, added up over all workers.
+    pub fn report(&mut self) -> Report {
+        self.reclaim();
+        let (mut sessions, mut rule_hits) = (self.sessions.clone(), self.rule_hits.clone());
+        let mut worker = WorkerStats {
+            ports: vec![PortStats::default(); self.snapshot.ports.len()],
+            ..WorkerStats::default()
+        };
+        for member in &self.members {
+            let last = &member.last;
+            for (total, port) in worker.ports.iter_mut().zip(&last.worker.ports) {
+                total.add(port);
+            }
+            add_all(&mut worker.unmirrored, &last.worker.unmirrored);
+            // An older view is in the totals already or comes back soon.
+            if last.is_complete && last.generation == self.generation {
+                add_view(&mut sessions, &mut rule_hits, &self.names, &last.view);
+            }
+        }
+        self.render(&worker, &sessions, &rule_hits)
+    }
+
+    /// The state of every worker as last answered.
+    pub fn workers(&self) -> Vec<WorkerState> {
+        let state = |member: &Member<T>| WorkerState {
+            core: member.core,
+            epoch: if member.taken_up.load(Ordering::Acquire) == self.generation {
+                self.snapshot.epoch
+            } else {
+                0
+            },
+            polls: member.last.worker.polls,
+            empty_polls: member.last.worker.empty_polls,
+        };
+        self.members.iter().map(state).collect()
+    }
+
+    fn worker_view(&self, view: &Arc<View<T>>) -> WorkerView<T> {
+        WorkerView {
+            view: Arc::clone(view),
+            stats: ViewStats::new(self.names.sessions.len(), self.names.rules.len()),
+            generation: self.generation,
+            names: Arc::clone(&self.names),
+        }
+    }
+
+    fn render(
+        &self,
+        worker: &WorkerStats,
+        sessions: &HashMap<String, SessionStats>,
+        rule_hits: &HashMap<String, u64>,
+    ) -> Report {
+        let snapshot = &self.snapshot;
+        let ports = snapshot.ports.iter().zip(&worker.ports).map(|(spec, stats)| PortReport {
+            name: spec.name.clone(),
+            rx_packets: stats.rx_packets,
+            rx_bytes: stats.rx_bytes,
+            tx_packets: stats.tx_packets,
+            tx_bytes: stats.tx_bytes,
+            forwarded: stats.forwarded,
+            ended: stats.ended,
+        });
+        let sessions = snapshot.sessions.iter().map(|spec| {
+            let stats = sessions.get(&spec.id).copied().unwrap_or_default();
+            SessionReport {
+                id: spec.id.clone(),
+                network_interface_id: snapshot.interfaces[spec.interface.at()].id.clone(),
+                session_number: spec.number,
+                vni: spec.vni.value(),
+                matched: stats.matched,
+                mirrored_packets: stats.mirrored_packets,
+                mirrored_bytes: stats.mirrored_bytes,
+                truncated_packets: stats.truncated_packets,
+                skipped: stats.skipped,
+            }
+        });
+        let rules = snapshot.rules.iter().map(|rule| RuleReport {
+            id: rule.id.clone(),
+            hits: rule_hits.get(&rule.id).copied().unwrap_or(0),
+        });
+        Report {
+            epoch: snapshot.epoch,
+            ports: ports.collect(),
+            sessions: sessions.collect(),
+            rules: rules.collect(),
+            unmirrored: worker.unmirrored,
+            live: None,
+        }
+    }
+}
+
+fn names_of(snapshot: &Snapshot) -> Arc<Names> {
+    Arc::new(Names {
+        sessions: snapshot.sessions.iter().map(|session| session.id.clone()).collect(),
+        rules: snapshot.rules.iter().map(|rule| rule.id.clone()).collect(),
+    })
+}
+
+fn add_view(
+    sessions: &mut HashMap<String, SessionStats>,
+    rule_hits: &mut HashMap<String, u64>,
+    names: &Names,
+    stats: &ViewStats,
+) {
+    for (name, stats) in names.sessions.iter().zip(&stats.sessions) {
+        sessions.entry(name.clone()).or_default().add(stats);
+    }
+    for (name, hits) in names.rules.iter().zip(&stats.rule_hits) {
+        *rule_hits.entry(name.clone()).or_default() += hits;
+    }
+}

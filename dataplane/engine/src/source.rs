@@ -1,0 +1,198 @@
+//! Source attribution: which interfaces a received frame belongs to, and in which direction.
+//!
+//! On a link, what an interface's port receives is its egress and what the other port receives its
+//! ingress; addresses and a VLAN narrow that down. On a span both directions arrive on one port and
+//! only addresses tell them apart. At most one interface claims a frame in each direction: the
+//! configuration is refused otherwise ([`Claims::add`]).
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::rule::Direction;
+use crate::units::{InterfaceIndex, Mac, VlanId};
+use crate::wire::ethernet;
+
+/// One evaluation of a frame: for whom, and in which direction.
+pub type Source = (InterfaceIndex, Direction);
+
+/// Who claims the frames that one port receives.
+#[derive(Debug, Clone, Default)]
+pub struct PortSources {
+    /// By source address: interfaces that sent the frame.
+    pub egress: Claims,
+    /// By destination address: interfaces that the frame goes to.
+    pub ingress: Claims,
+}
+
+impl PortSources {
+    /// The at most two sources of a frame that starts with `head` and whose outermost VLAN is `vid`
+    /// (0 for none), egress first.
+    pub fn sources(&self, head: &[u8], vid: u16) -> (Option<Source>, Option<Source>) {
+        let egress = self.egress.find(|| ethernet::src(head), vid);
+        let ingress = self.ingress.find(|| ethernet::dst(head), vid);
+        (
+            egress.map(|interface| (interface, Direction::Egress)),
+            // Both addresses of one interface (on a span): one evaluation, egress.
+            ingress
+                .filter(|&interface| egress != Some(interface))
+                .map(|interface| (interface, Direction::Ingress)),
+        )
+    }
+}
+
+/// The claims of one port in one direction.
+#[derive(Debug, Clone, Default)]
+pub struct Claims {
+    /// By address and VLAN, either of which may be 0 for any.
+    by_key: HashMap<u64, InterfaceIndex, BuildHasherDefault<KeyHasher>>,
+    /// Some claim has no address.
+    has_any_mac: bool,
+    /// Some claim has an address.
+    has_mac: bool,
+    /// Some claim has a VLAN.
+    has_vlan: bool,
+    all: Vec<(Option<Mac>, Option<VlanId>, InterfaceIndex)>,
+}
+
+impl Claims {
+    /// Adds a claim on all frames with this address (any when `None`) and VLAN (any when `None`).
+    /// Errors: the interface that already claims some of these frames; nothing is added.
+    pub fn add(
+        &mut self,
+        mac: Option<Mac>,
+        vlan: Option<VlanId>,
+        interface: InterfaceIndex,
+    ) -> Result<(), InterfaceIndex> {
+        let overlaps = |other_mac: Option<Mac>, other_vlan: Option<VlanId>| {
+            (mac.is_none() || other_mac.is_none() || mac == other_mac)
+                && (vlan.is_none() || other_vlan.is_none() || vlan == other_vlan)
+        };
+        if let Some(&(.., owner)) = self.all.iter().find(|&&(mac, vlan, _)| overlaps(mac, vlan)) {
+            return Err(owner);
+        }
+        self.all.push((mac, vlan, interface));
+        self.has_any_mac |= mac.is_none();
+        self.has_mac |= mac.is_some();
+        self.has_vlan |= vlan.is_some();
+        let vid = vlan.map_or(0, VlanId::value);
+        self.by_key.insert(key(mac.unwrap_or_default(), vid), interface);
+        Ok(())
+    }
+
+    /// Who claims a frame. `mac` is asked only when some claim has an address.
+    fn find(&self, mac: impl FnOnce() -> Option<Mac>, vid: u16) -> Option<InterfaceIndex> {
+        if self.all.is_empty() {
+            return None;
+        }
+        let with_vlan = |mac: Mac| {
+            let narrowed =
+                if self.has_vlan && vid != 0 { self.by_key.get(&key(mac, vid)) } else { None };
+            narrowed.or_else(|| self.by_key.get(&key(mac, 0))).copied()
+        };
+        let any = if self.has_any_mac { with_vlan(Mac::default()) } else { None };
+        any.or_else(|| {
+            if !self.has_mac {
+                return None;
+            }
+            // The zero address stands for "any" in the table and is nobody's own.
+            mac().filter(|mac| !mac.is_zero()).and_then(with_vlan)
+        })
+    }
+}
+
+fn key(mac: Mac, vid: u16) -> u64 {
+    mac.as_u64() << 12 | u64::from(vid)
+}
+
+/// One multiplication: keys are 60 bits of which all matter, and an attacker gains nothing, because
+/// the table holds only what the operator configured.
+#[derive(Debug, Clone, Copy, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(byte.into());
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        let product = u128::from(self.0 ^ key) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (product as u64) ^ (product >> 64) as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: InterfaceIndex = InterfaceIndex(0);
+    const B: InterfaceIndex = InterfaceIndex(1);
+    const MAC_A: Mac = Mac([2, 0, 0, 0, 0, 0xa]);
+    const MAC_B: Mac = Mac([2, 0, 0, 0, 0, 0xb]);
+
+    fn vlan(id: u16) -> Option<VlanId> {
+        VlanId::try_from(id).ok()
+    }
+
+    fn frame(dst: Mac, src: Mac) -> Vec<u8> {
+        [dst.0, src.0].concat()
+    }
+
+    #[test]
+    fn a_whole_port_claims_even_an_empty_frame() {
+        let mut sources = PortSources::default();
+        assert_eq!(sources.egress.add(None, None, A), Ok(()));
+        assert_eq!(sources.sources(&[], 0), (Some((A, Direction::Egress)), None));
+        assert_eq!(sources.sources(&[], 7), (Some((A, Direction::Egress)), None));
+    }
+
+    #[test]
+    fn a_span_evaluates_both_ends_and_one_interface_once() {
+        let mut sources = PortSources::default();
+        for (mac, interface) in [(MAC_A, A), (MAC_B, B)] {
+            assert_eq!(sources.egress.add(Some(mac), None, interface), Ok(()));
+            assert_eq!(sources.ingress.add(Some(mac), None, interface), Ok(()));
+        }
+        let to_b = sources.sources(&frame(MAC_B, MAC_A), 0);
+        assert_eq!(to_b, (Some((A, Direction::Egress)), Some((B, Direction::Ingress))));
+        let to_self = sources.sources(&frame(MAC_A, MAC_A), 0);
+        assert_eq!(to_self, (Some((A, Direction::Egress)), None));
+        let broadcast = sources.sources(&frame(Mac([0xff; 6]), MAC_B), 0);
+        assert_eq!(broadcast, (Some((B, Direction::Egress)), None));
+        assert_eq!(sources.sources(&frame(MAC_A, MAC_B)[..11], 0).0, None);
+    }
+
+    #[test]
+    fn a_vlan_narrows_and_vid_0_is_untagged() {
+        let mut claims = Claims::default();
+        assert_eq!(claims.add(None, vlan(1), A), Ok(()));
+        assert_eq!(claims.add(None, vlan(2), B), Ok(()));
+        assert_eq!(claims.find(|| None, 1), Some(A));
+        assert_eq!(claims.find(|| None, 2), Some(B));
+        assert_eq!(claims.find(|| None, 3), None);
+        assert_eq!(claims.find(|| None, 0), None);
+    }
+
+    #[test]
+    fn overlapping_claims_are_refused() {
+        let mut claims = Claims::default();
+        assert_eq!(claims.add(Some(MAC_A), vlan(1), A), Ok(()));
+        assert_eq!(claims.add(Some(MAC_A), vlan(2), B), Ok(()));
+        assert_eq!(claims.add(Some(MAC_A), None, B), Err(A));
+        assert_eq!(claims.add(None, vlan(2), A), Err(B));
+        assert_eq!(claims.add(Some(MAC_B), None, B), Ok(()));
+        assert_eq!(claims.add(None, None, A), Err(A));
+    }
+
+    #[test]
+    fn the_zero_address_is_nobodys() {
+        let mut claims = Claims::default();
+        assert_eq!(claims.add(Some(MAC_A), None, A), Ok(()));
+        assert_eq!(claims.find(|| Some(Mac::default()), 0), None);
+    }
+}

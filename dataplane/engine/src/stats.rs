@@ -1,0 +1,109 @@
+//! A worker's own counters: plain numbers, added to without sharing, copied out on request.
+//!
+//! What belongs to ports lives as long as the worker ([`WorkerStats`]); what belongs to sessions and
+//! rules lives as long as the view ([`ViewStats`]), travels back with it and is added up by the
+//! publisher.
+
+use crate::drop_reason::{Ended, Skipped, Unmirrored};
+
+/// Counters of one port: see [`crate::report::PortReport`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PortStats {
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Frames sent.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// Received frames sent on by the other port.
+    pub forwarded: u64,
+    /// Received frames that were not, by [`Ended`].
+    pub ended: [u64; Ended::COUNT],
+}
+
+/// Counters of one session: see [`crate::report::SessionReport`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionStats {
+    /// Copies wanted.
+    pub matched: u64,
+    /// Copies sent.
+    pub mirrored_packets: u64,
+    /// Their inner bytes.
+    pub mirrored_bytes: u64,
+    /// Those that were shortened.
+    pub truncated_packets: u64,
+    /// Copies not sent, by [`Skipped`].
+    pub skipped: [u64; Skipped::COUNT],
+}
+
+/// What lives as long as the worker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkerStats {
+    /// By port.
+    pub ports: Vec<PortStats>,
+    /// By [`Unmirrored`].
+    pub unmirrored: [u64; Unmirrored::COUNT],
+    /// Rounds over the queues.
+    pub polls: u64,
+    /// Rounds that found nothing.
+    pub empty_polls: u64,
+}
+
+/// What lives as long as the view.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ViewStats {
+    /// By session.
+    pub sessions: Vec<SessionStats>,
+    /// Evaluations settled, by rule.
+    pub rule_hits: Vec<u64>,
+}
+
+impl ViewStats {
+    /// Zeroes for so many sessions and rules.
+    pub fn new(sessions: usize, rules: usize) -> Self {
+        Self { sessions: vec![SessionStats::default(); sessions], rule_hits: vec![0; rules] }
+    }
+
+    /// Copies `from` into place without allocating; false (and no change) when the shapes differ.
+    pub fn copy_from(&mut self, from: &Self) -> bool {
+        let is_same_shape = self.sessions.len() == from.sessions.len()
+            && self.rule_hits.len() == from.rule_hits.len();
+        if is_same_shape {
+            self.sessions.copy_from_slice(&from.sessions);
+            self.rule_hits.copy_from_slice(&from.rule_hits);
+        }
+        is_same_shape
+    }
+}
+
+impl PortStats {
+    /// Adds another worker's counters of the same port.
+    pub fn add(&mut self, other: &Self) {
+        self.rx_packets += other.rx_packets;
+        self.rx_bytes += other.rx_bytes;
+        self.tx_packets += other.tx_packets;
+        self.tx_bytes += other.tx_bytes;
+        self.forwarded += other.forwarded;
+        add_all(&mut self.ended, &other.ended);
+    }
+}
+
+impl SessionStats {
+    /// Adds another worker's (or an earlier view's) counters of the same session.
+    pub fn add(&mut self, other: &Self) {
+        self.matched += other.matched;
+        self.mirrored_packets += other.mirrored_packets;
+        self.mirrored_bytes += other.mirrored_bytes;
+        self.truncated_packets += other.truncated_packets;
+        add_all(&mut self.skipped, &other.skipped);
+    }
+}
+
+/// Adds `other` to `total`, place by place.
+pub fn add_all(total: &mut [u64], other: &[u64]) {
+    for (total, other) in total.iter_mut().zip(other) {
+        *total += other;
+    }
+}

@@ -1,0 +1,264 @@
+//! The read-only form of a snapshot that workers poll with: everything looked up, nothing searched.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::encap::{Encap, Outer, inner_len_max};
+use crate::exempt::Exempt;
+use crate::rule::Direction;
+use crate::rule_table::{LinearTable, RuleTable, TableRule};
+use crate::snapshot::{NeighborSpec, SessionSpec, Snapshot, TargetKind};
+use crate::source::PortSources;
+use crate::units::{InterfaceIndex, Mac, PortIndex, RuleIndex, SessionIndex, TargetIndex};
+
+/// Bytes that a load-balancer target keeps unless the session says otherwise (EC2 `PacketLength`).
+const LOAD_BALANCER_PACKET_LENGTH: u32 = 8500;
+/// Offline, every neighbour that is not configured has this address.
+const OFFLINE_NEIGHBOR: Mac = Mac([0x02, 0, 0, 0, 0, 0xfe]);
+/// Offline, every port that has none configured has this address.
+const OFFLINE_PORT: Mac = Mac([0x02, 0, 0, 0, 0, 0x01]);
+
+/// The link-layer addresses that a view is compiled with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Neighbors {
+    /// What each port sends from, by [`PortIndex`].
+    pub port_macs: Vec<Mac>,
+    /// Where copies to a tool's address go, for tools whose neighbour is resolved and known.
+    pub known: HashMap<(PortIndex, IpAddr), Mac>,
+}
+
+impl Neighbors {
+    /// Those of offline mirroring, where nothing can be resolved.
+    pub fn offline(snapshot: &Snapshot) -> Self {
+        let tools = snapshot.targets.iter();
+        Self {
+            port_macs: snapshot.ports.iter().map(|port| port.mac.unwrap_or(OFFLINE_PORT)).collect(),
+            known: tools
+                .flat_map(|target| {
+                    target.members.iter().map(|member| (target.port, member.address))
+                })
+                .map(|tool| (tool, OFFLINE_NEIGHBOR))
+                .collect(),
+        }
+    }
+
+    /// The address to which copies for a tool go; `None` while it is not known.
+    pub fn resolve(&self, port: PortIndex, address: IpAddr, spec: &NeighborSpec) -> Option<Mac> {
+        match spec {
+            NeighborSpec::Fixed(mac) => Some(*mac),
+            NeighborSpec::Resolve(_) => self.known.get(&(port, address)).copied(),
+        }
+    }
+}
+
+/// A compiled snapshot. Shared by all workers, changed by none.
+#[derive(Debug)]
+pub struct View<T = LinearTable> {
+    /// The snapshot's epoch.
+    pub epoch: u64,
+    /// Inner VLAN tags stay.
+    pub keep_inner_vlan: bool,
+    /// What rules never see.
+    pub exempt: Exempt,
+    /// Who claims what a port receives, by [`PortIndex`].
+    pub ports: Vec<PortSources>,
+    /// By [`SessionIndex`].
+    pub sessions: Vec<SessionView>,
+    sources: Vec<SourceView<T>>,
+    rules: usize,
+}
+
+/// All sessions of one source.
+#[derive(Debug)]
+struct SourceView<T> {
+    ingress: T,
+    egress: T,
+    amazon_dns: Option<SessionIndex>,
+}
+
+/// What the copy stage needs of a session.
+#[derive(Debug)]
+pub struct SessionView {
+    /// The tool port.
+    pub port: PortIndex,
+    /// Copies over the MTU are cut; they are skipped otherwise.
+    pub truncates_to_mtu: bool,
+    /// The most bytes that a copy keeps, from the inner Ethernet header on.
+    pub snap_len: usize,
+    /// Its target's tools; not empty.
+    pub members: Vec<MemberView>,
+}
+
+/// One tool, as one session sends to it.
+#[derive(Debug)]
+pub struct MemberView {
+    /// The most inner bytes that the tool port's MTU leaves.
+    pub inner_len_max: usize,
+    /// The outer header; `None` while the neighbour is not known.
+    pub encap: Option<Encap>,
+}
+
+impl SessionView {
+    /// The tool for a flow.
+    pub fn member(&self, flow_hash: u16) -> &MemberView {
+        match self.members.as_slice() {
+            [only] => only,
+            members => &members[usize::from(flow_hash) % members.len()],
+        }
+    }
+}
+
+impl<T: RuleTable> View<T> {
+    /// Compiles a snapshot. Errors: all its faults, a sentence each. Thread: publisher.
+    pub fn compile(snapshot: &Snapshot, neighbors: &Neighbors) -> Result<Self, Vec<String>> {
+        let mut faults = snapshot.faults();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let ports = attribute_ports(snapshot, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let underlay = snapshot.ports.iter().flat_map(|port| &port.addresses);
+        let sources = 0..snapshot.interfaces.len();
+        Ok(Self {
+            epoch: snapshot.epoch,
+            keep_inner_vlan: snapshot.vxlan.keep_inner_vlan,
+            exempt: Exempt::new(&snapshot.exempt, snapshot.vxlan.port, underlay.map(IpNet::addr)),
+            ports,
+            sessions: compile_sessions(snapshot, neighbors),
+            sources: sources
+                .map(|at| compile_source(snapshot, InterfaceIndex(at as u16)))
+                .collect(),
+            rules: snapshot.rules.len(),
+        })
+    }
+
+    /// The table of a source and direction.
+    pub fn table(&self, interface: InterfaceIndex, direction: Direction) -> &T {
+        let source = &self.sources[interface.at()];
+        match direction {
+            Direction::Ingress => &source.ingress,
+            Direction::Egress => &source.egress,
+        }
+    }
+
+    /// The first session of a source that has the network service `amazon-dns`.
+    pub fn amazon_dns(&self, interface: InterfaceIndex) -> Option<SessionIndex> {
+        self.sources[interface.at()].amazon_dns
+    }
+
+    /// How many rules its snapshot has.
+    pub fn rules(&self) -> usize {
+        self.rules
+    }
+}
+
+/// Gives each interface its claims on what its port (and on a link the other port) receives.
+fn attribute_ports(snapshot: &Snapshot, faults: &mut Vec<String>) -> Vec<PortSources> {
+    let mut ports = vec![PortSources::default(); snapshot.ports.len()];
+    for (at, interface) in snapshot.interfaces.iter().enumerate() {
+        let index = InterfaceIndex(at as u16);
+        // On a span both directions arrive on the same port.
+        let from_port = interface.port;
+        let to_port = snapshot.peer(from_port).map_or(from_port, |(peer, _)| peer);
+        let any = [None];
+        let some: Vec<_> = interface.macs.iter().copied().map(Some).collect();
+        for &mac in if some.is_empty() { any.as_slice() } else { &some } {
+            let egress = ports[from_port.at()].egress.add(mac, interface.vlan, index);
+            let ingress = ports[to_port.at()].ingress.add(mac, interface.vlan, index);
+            for owner in [egress.err(), ingress.err()].into_iter().flatten() {
+                faults.push(format!(
+                    "interfaces {} and {} claim the same frames; tell them apart by mac or vlan",
+                    snapshot.interfaces[owner.at()].id,
+                    interface.id
+                ));
+            }
+        }
+    }
+    faults.dedup();
+    ports
+}
+
+/// The sessions of a source by ascending number, and their rules by ascending number.
+fn compile_source<T: RuleTable>(snapshot: &Snapshot, interface: InterfaceIndex) -> SourceView<T> {
+    let mut sessions: Vec<(SessionIndex, &SessionSpec)> = snapshot
+        .sessions
+        .iter()
+        .enumerate()
+        .map(|(at, session)| (SessionIndex(at as u32), session))
+        .filter(|(_, session)| session.interface == interface)
+        .collect();
+    sessions.sort_by_key(|(_, session)| session.number);
+    let table = |direction| {
+        let mut rules: Vec<TableRule<'_>> = Vec::new();
+        for &(index, session) in &sessions {
+            let start = rules.len();
+            let of_filter =
+                snapshot.rules.iter().enumerate().filter(|(_, rule)| {
+                    rule.filter == session.filter && rule.direction == direction
+                });
+            rules.extend(of_filter.map(|(at, rule)| TableRule {
+                session: index,
+                index: RuleIndex(at as u32),
+                rule,
+            }));
+            rules[start..].sort_by_key(|entry| entry.rule.number);
+        }
+        T::compile(&rules)
+    };
+    SourceView {
+        ingress: table(Direction::Ingress),
+        egress: table(Direction::Egress),
+        amazon_dns: sessions
+            .iter()
+            .find(|(_, session)| snapshot.filters[session.filter.at()].amazon_dns)
+            .map(|&(index, _)| index),
+    }
+}
+
+fn compile_sessions(snapshot: &Snapshot, neighbors: &Neighbors) -> Vec<SessionView> {
+    let compile = |session: &SessionSpec| {
+        let target = &snapshot.targets[session.target.at()];
+        let default = match target.kind {
+            TargetKind::Interface => u32::MAX,
+            TargetKind::LoadBalancer => LOAD_BALANCER_PACKET_LENGTH,
+        };
+        SessionView {
+            port: target.port,
+            truncates_to_mtu: target.kind == TargetKind::Interface,
+            snap_len: session.packet_length.unwrap_or(default) as usize,
+            members: compile_members(snapshot, neighbors, session.target, session),
+        }
+    };
+    snapshot.sessions.iter().map(compile).collect()
+}
+
+fn compile_members(
+    snapshot: &Snapshot,
+    neighbors: &Neighbors,
+    target: TargetIndex,
+    session: &SessionSpec,
+) -> Vec<MemberView> {
+    let target = &snapshot.targets[target.at()];
+    let port = &snapshot.ports[target.port.at()];
+    let src_mac = neighbors.port_macs.get(target.port.at()).copied().unwrap_or(OFFLINE_PORT);
+    let members = target.members.iter().map(|member| {
+        let dst_mac = neighbors.resolve(target.port, member.address, &member.neighbor);
+        MemberView {
+            inner_len_max: inner_len_max(port.mtu, member.address),
+            encap: dst_mac.and_then(|dst_mac| {
+                let outer = Outer {
+                    src_mac,
+                    dst_mac,
+                    dst_port: snapshot.vxlan.port,
+                    udp6_zero_checksum: snapshot.vxlan.udp6_zero_checksum,
+                };
+                Encap::new(&outer, member.source, member.address, session.vni)
+            }),
+        }
+    });
+    members.collect()
+}
