@@ -1,1 +1,126 @@
+use ipnet::IpNet;
+use proptest::prelude::*;
 
+use super::*;
+use crate::rule::{Direction, FilterRule, TCP, UDP};
+use crate::units::{FilterIndex, RuleIndex, SessionIndex};
+
+/// The definition, condition by condition, as EC2's documentation puts it.
+fn matches(rule: &FilterRule, key: &FlowKey) -> bool {
+    let addresses = match (rule.source, rule.destination, key.addresses) {
+        (IpNet::V4(s), IpNet::V4(d), Addresses::V4 { src, dst }) => {
+            s.contains(&std::net::Ipv4Addr::from(src)) && d.contains(&std::net::Ipv4Addr::from(dst))
+        }
+        (IpNet::V6(s), IpNet::V6(d), Addresses::V6 { src, dst }) => {
+            s.contains(&std::net::Ipv6Addr::from(src)) && d.contains(&std::net::Ipv6Addr::from(dst))
+        }
+        _ => false,
+    };
+    let protocol = rule.protocol.is_none() || rule.protocol == key.protocol;
+    let in_range = |range: Option<PortRange>, port: fn((u16, u16)) -> u16| match (range, key.ports)
+    {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(range), Some(ports)) => (range.from..=range.to).contains(&port(ports)),
+    };
+    addresses
+        && protocol
+        && in_range(rule.source_ports, |ports| ports.0)
+        && in_range(rule.destination_ports, |ports| ports.1)
+}
+
+fn net() -> impl Strategy<Value = (IpNet, IpNet)> {
+    // Few distinct addresses and lengths, so that rules and packets often meet.
+    let v4 = || {
+        (0u32..4, prop::sample::select(vec![0u8, 1, 30, 31, 32])).prop_map(|(address, len)| {
+            IpNet::V4(ipnet::Ipv4Net::new(address.into(), len).unwrap().trunc())
+        })
+    };
+    let v6 = || {
+        (0u128..4, prop::sample::select(vec![0u8, 1, 126, 127, 128])).prop_map(|(address, len)| {
+            IpNet::V6(ipnet::Ipv6Net::new(address.into(), len).unwrap().trunc())
+        })
+    };
+    prop_oneof![(v4(), v4()), (v6(), v6())]
+}
+
+fn ports() -> impl Strategy<Value = Option<PortRange>> {
+    prop::option::of(prop_oneof![
+        Just(PortRange::ALL),
+        (0u16..4, 0u16..4).prop_map(|(a, b)| PortRange { from: a.min(b), to: a.max(b) }),
+        (65_532u16..=65_535).prop_map(|from| PortRange { from, to: 65_535 }),
+    ])
+}
+
+prop_compose! {
+    fn rule()(
+        (source, destination) in net(),
+        protocol in prop::sample::select(vec![None, Some(0), Some(TCP), Some(UDP), Some(1)]),
+        source_ports in ports(),
+        destination_ports in ports(),
+        accept: bool,
+    ) -> FilterRule {
+        let has_ports = matches!(protocol, Some(TCP | UDP));
+        FilterRule {
+            id: String::new(),
+            filter: FilterIndex(0),
+            direction: Direction::Ingress,
+            number: 1,
+            action: if accept { RuleAction::Accept } else { RuleAction::Reject },
+            source,
+            destination,
+            protocol,
+            source_ports: source_ports.filter(|_| has_ports),
+            destination_ports: destination_ports.filter(|_| has_ports),
+        }
+    }
+}
+
+fn key() -> impl Strategy<Value = FlowKey> {
+    let port = || prop_oneof![0u16..5, 65_531u16..=65_535];
+    (
+        prop_oneof![
+            (0u32..5, 0u32..5).prop_map(|(src, dst)| Addresses::V4 { src, dst }),
+            (0u128..5, 0u128..5).prop_map(|(src, dst)| Addresses::V6 { src, dst }),
+        ],
+        prop::option::of((port(), port())),
+        prop::sample::select(vec![None, Some(0), Some(TCP), Some(UDP), Some(1)]),
+    )
+        .prop_map(|(addresses, ports, protocol)| FlowKey {
+            addresses,
+            ports,
+            protocol,
+            fragment: None,
+        })
+}
+
+proptest! {
+    #[test]
+    fn equals_the_definition(
+        rules in prop::collection::vec(rule(), 0..12),
+        keys in prop::collection::vec(key(), 1..64),
+    ) {
+        let entries: Vec<_> = rules
+            .iter()
+            .enumerate()
+            .map(|(at, rule)| TableRule {
+                session: SessionIndex(at as u32 / 4),
+                index: RuleIndex(at as u32),
+                rule,
+            })
+            .collect();
+        let table = LinearTable::compile(&entries);
+        let mut verdicts = vec![Verdict::NoMatch; keys.len()];
+        table.classify(&keys, &mut verdicts);
+        for (key, verdict) in keys.iter().zip(verdicts) {
+            let expected = entries.iter().find(|entry| matches(entry.rule, key)).map_or(
+                Verdict::NoMatch,
+                |entry| match entry.rule.action {
+                    RuleAction::Accept => Verdict::Accept { session: entry.session, rule: entry.index },
+                    RuleAction::Reject => Verdict::Reject { session: entry.session, rule: entry.index },
+                },
+            );
+            prop_assert_eq!(verdict, expected, "{:?}", key);
+        }
+    }
+}
