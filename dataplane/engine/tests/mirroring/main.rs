@@ -1,0 +1,262 @@
+//! The whole packet path over simulated ports: laws that hold for every input.
+
+mod scenario;
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use engine::drop_reason::{Ended, Skipped, Unmirrored};
+use engine::report::Report;
+use engine::rule::{Direction, RuleAction};
+use engine::sim::TxFaults;
+use engine::units::{Mac, PortIndex};
+use engine::view::{Neighbors, View};
+use proptest::prelude::*;
+use scenario::{Appliance, Behaviour, LAN, MAC_A, MAC_C, SPAN, TOOL, VLAN_B, WAN, rule, snapshot};
+
+const OTHER: Mac = Mac([2, 0, 0, 0, 0xdd, 9]);
+
+/// UDP over IPv4 or IPv6, tagged or not, with a payload of `payload` bytes.
+fn udp(dst: Mac, src: Mac, vlan: Option<u16>, v6: bool, dst_port: u16, payload: usize) -> Vec<u8> {
+    let mut frame = [dst.0, src.0].concat();
+    if let Some(vlan) = vlan {
+        frame.extend([0x81, 0]);
+        frame.extend(vlan.to_be_bytes());
+    }
+    let udp_len = u16::try_from(payload + 8).unwrap();
+    if v6 {
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+        frame.extend(udp_len.to_be_bytes());
+        frame.extend([17, 64]);
+        frame.extend([0xfd; 32]);
+    } else {
+        frame.extend([0x08, 0, 0x45, 0]);
+        frame.extend((udp_len + 20).to_be_bytes());
+        frame.extend([0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    }
+    frame.extend([0x13, 0x88]);
+    frame.extend(dst_port.to_be_bytes());
+    frame.extend(udp_len.to_be_bytes());
+    frame.extend([0, 0]);
+    frame.extend((0..payload).map(|n| n as u8));
+    frame
+}
+
+/// Frames as they come on a wire and as an enemy sends them, each with its port.
+fn traffic() -> impl Strategy<Value = Vec<(PortIndex, Vec<u8>)>> {
+    let mac = || prop::sample::select(vec![MAC_A, MAC_C, OTHER, Mac([0xff; 6])]);
+    let vlan = prop::sample::select(vec![None, None, Some(VLAN_B), Some(0), Some(7)]);
+    let payload = prop_oneof![0usize..64, 1380usize..1500, Just(4000)];
+    let dst_port = prop::sample::select(vec![53u16, 80, 4789, 67]);
+    let sound = (mac(), mac(), vlan, any::<bool>(), dst_port, payload)
+        .prop_map(|(dst, src, vlan, v6, port, payload)| udp(dst, src, vlan, v6, port, payload));
+    let mutated =
+        (sound.clone(), any::<prop::sample::Index>(), any::<u8>(), any::<prop::sample::Index>())
+            .prop_map(|(mut frame, at, value, cut)| {
+                let at = at.index(frame.len().min(60));
+                frame[at] = value;
+                let cut = cut.index(frame.len() + 1);
+                if value & 3 == 0 {
+                    frame.truncate(cut)
+                }
+                frame
+            });
+    let noise = prop::collection::vec(any::<u8>(), 0..100);
+    let port = prop::sample::select(vec![LAN, LAN, WAN, SPAN, TOOL]);
+    prop::collection::vec((port, prop_oneof![3 => sound, 2 => mutated, 1 => noise]), 0..200)
+}
+
+fn faults() -> impl Strategy<Value = TxFaults> {
+    prop_oneof![
+        Just(TxFaults::default()),
+        (0usize..64)
+            .prop_map(|accepts_per_call| TxFaults { accepts_per_call, ..TxFaults::default() }),
+        (1u64..4)
+            .prop_map(|n| TxFaults { refuses_every: NonZeroU64::new(n), ..TxFaults::default() }),
+        Just(TxFaults { is_down: true, ..TxFaults::default() }),
+        Just(TxFaults { refuses_chains: true, ..TxFaults::default() }),
+    ]
+}
+
+/// The conservation laws: each frame, each evaluation, each copy ends once, for a named reason.
+fn conserves(report: &Report) {
+    for port in &report.ports {
+        assert_eq!(port.rx_packets, port.forwarded + port.ended.iter().sum::<u64>(), "{port:?}");
+    }
+    for session in &report.sessions {
+        let skipped = session.skipped.iter().sum::<u64>();
+        assert_eq!(session.matched, session.mirrored_packets + skipped, "{session:?}");
+    }
+    let hits: u64 = report.rules.iter().map(|rule| rule.hits).sum();
+    let matched: u64 = report.sessions.iter().map(|session| session.matched).sum();
+    assert_eq!(hits, matched + report.unmirrored[Unmirrored::Rejected as usize]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 400 }, ..ProptestConfig::default() })]
+
+    #[test]
+    fn everything_is_accounted_for(
+        frames in traffic(), wire in faults(), tool in faults(),
+        segment_len in prop_oneof![Just(usize::MAX), 1usize..80, 200usize..2048],
+        pool in prop_oneof![Just(4096usize), 0usize..100],
+    ) {
+        let behaviour = Behaviour { segment_len, wire, tool, pool };
+        let mut appliance = Appliance::new(snapshot(), &frames, behaviour);
+        appliance.run();
+        let report = appliance.report();
+        conserves(&report);
+        let received: u64 = report.ports.iter().map(|port| port.rx_packets).sum();
+        prop_assert_eq!(received, frames.len() as u64);
+        // What was counted as sent is what the devices got.
+        for port in [LAN, WAN, TOOL] {
+            let sent = appliance.sent(port);
+            let counted = &report.ports[port.at()];
+            let bytes: usize = sent.iter().map(|frame| frame.bytes.len()).sum();
+            prop_assert_eq!((counted.tx_packets, counted.tx_bytes), (sent.len() as u64, bytes as u64));
+        }
+        drop(appliance.worker);
+        prop_assert_eq!(appliance.feed.in_use(), 0);
+        prop_assert_eq!(appliance.pool.in_use(), 0);
+    }
+
+    #[test]
+    fn a_wire_carries_every_frame_unchanged_and_in_order(frames in traffic(), tool in faults()) {
+        let mut appliance = Appliance::new(snapshot(), &frames, Behaviour { tool, ..Behaviour::default() });
+        appliance.run();
+        for (from, to) in [(LAN, WAN), (WAN, LAN)] {
+            let received = frames.iter().filter(|(port, _)| *port == from).map(|(_, frame)| frame);
+            let sent = appliance.sent(to);
+            prop_assert!(received.eq(sent.iter().map(|frame| &frame.bytes)));
+        }
+    }
+
+    #[test]
+    fn segments_change_nothing(frames in traffic(), segment_len in 1usize..300, refuses_chains: bool) {
+        let tool = TxFaults { refuses_chains, ..TxFaults::default() };
+        let outcome = |segment_len| {
+            let behaviour = Behaviour { segment_len, tool, ..Behaviour::default() };
+            let mut appliance = Appliance::new(snapshot(), &frames, behaviour);
+            appliance.run();
+            (appliance.report(), [LAN, WAN, TOOL].map(|port| appliance.sent(port)))
+        };
+        prop_assert_eq!(outcome(segment_len), outcome(usize::MAX));
+    }
+
+    #[test]
+    fn a_tap_makes_the_copies_that_a_wire_makes(frames in traffic()) {
+        // Prepending to frames that end here and copying frames that go on give the same bytes.
+        let outcome = |forward| {
+            let mut snapshot = snapshot();
+            snapshot.links[0].forward = forward;
+            let mut appliance = Appliance::new(snapshot, &frames, Behaviour::default());
+            appliance.run();
+            let report = appliance.report();
+            (appliance.sent(TOOL), report.sessions, report.rules, report.unmirrored)
+        };
+        prop_assert_eq!(outcome(true), outcome(false));
+    }
+}
+
+#[test]
+fn the_first_match_settles_and_only_no_match_falls_through() {
+    let frames = vec![
+        (LAN, udp(OTHER, MAC_A, None, false, 53, 20)), // rejected by a1: a2 does not see it
+        (LAN, udp(OTHER, MAC_A, None, false, 80, 20)), // accepted by a1
+        (LAN, udp(OTHER, MAC_A, None, true, 80, 200)), // IPv6: a1 has no such rule, a2 takes it
+        (LAN, udp(OTHER, OTHER, None, false, 80, 20)), // nobody's
+    ];
+    let mut appliance = Appliance::new(snapshot(), &frames, Behaviour::default());
+    appliance.run();
+    let report = appliance.report();
+    let mirrored: Vec<_> = report.sessions.iter().map(|session| session.mirrored_packets).collect();
+    assert_eq!(mirrored, [1, 1, 0, 0, 0]);
+    assert_eq!(report.sessions[1].mirrored_bytes, 96, "PacketLength");
+    assert_eq!(report.sessions[1].truncated_packets, 1);
+    assert_eq!(report.unmirrored[Unmirrored::Rejected as usize], 1);
+    assert_eq!(report.unmirrored[Unmirrored::NoSource as usize], 1);
+    let sent = appliance.sent(TOOL);
+    assert_eq!(sent[0].bytes[50..], frames[1].1);
+    assert_eq!(sent[1].bytes[70..], frames[2].1[..96]);
+}
+
+#[test]
+fn a_span_frame_with_two_sources_is_copied_twice_egress_first() {
+    let frames = vec![(SPAN, udp(MAC_A, MAC_C, Some(5), false, 80, 20))];
+    let mut appliance = Appliance::new(snapshot(), &frames, Behaviour::default());
+    appliance.run();
+    let report = appliance.report();
+    assert_eq!(report.ports[SPAN.at()].ended[Ended::Tap as usize], 1);
+    let sent = appliance.sent(TOOL);
+    let stripped = udp(MAC_A, MAC_C, None, false, 80, 20);
+    // eni-c sent it (over IPv6), eni-d receives it (over IPv4).
+    assert_eq!(
+        (sent[0].bytes[70..].to_vec(), sent[1].bytes[50..].to_vec()),
+        (stripped.clone(), stripped)
+    );
+}
+
+#[test]
+fn a_tool_without_link_neighbour_or_buffers_skips_copies_for_that_reason() {
+    let frames: Vec<_> = (0..10).map(|_| (LAN, udp(OTHER, MAC_A, None, false, 80, 20))).collect();
+    let skipped = |appliance: &mut Appliance| {
+        appliance.run();
+        assert_eq!(appliance.sent(WAN).len(), 10, "the wire goes on");
+        appliance.report().sessions[0].skipped
+    };
+    let mut down = Appliance::new(snapshot(), &frames, Behaviour::default());
+    down.roster.links()[TOOL.at()].store(false, std::sync::atomic::Ordering::Relaxed);
+    while down.report().live.is_some() {}
+    for _ in 0..256 {
+        down.report(); // a worker looks at the links every so many rounds
+    }
+    assert_eq!(skipped(&mut down)[Skipped::ToolDown as usize], 10);
+
+    let mut dry =
+        Appliance::new(snapshot(), &frames, Behaviour { pool: 0, ..Behaviour::default() });
+    assert_eq!(skipped(&mut dry)[Skipped::NoMbuf as usize], 10);
+
+    let mut unknown = Appliance::new(snapshot(), &frames, Behaviour::default());
+    let macs = Neighbors::offline(&snapshot()).port_macs;
+    let neighbors = Neighbors { port_macs: macs, ..Neighbors::default() };
+    let view = View::compile(&snapshot(), &neighbors).expect("a sound snapshot");
+    unknown.roster.publish(Arc::new(snapshot()), &Arc::new(view));
+    assert_eq!(skipped(&mut unknown)[Skipped::NoNeighbor as usize], 10);
+}
+
+#[test]
+fn counters_go_on_growing_across_views_and_follow_names() {
+    let frames: Vec<_> = (0..640).map(|_| (LAN, udp(OTHER, MAC_A, None, false, 80, 20))).collect();
+    let mut appliance = Appliance::new(snapshot(), &frames, Behaviour::default());
+    appliance.worker.poll();
+    // The second snapshot has the rules and sessions in another order, and one rule more in front.
+    let mut second = snapshot();
+    second.epoch = 2;
+    second.sessions.reverse();
+    second.rules.insert(0, rule(0, Direction::Egress, 5, RuleAction::Accept));
+    let view = View::compile(&second, &Neighbors::offline(&second)).expect("a sound snapshot");
+    appliance.roster.publish(Arc::new(second), &Arc::new(view));
+    assert_eq!(appliance.roster.stragglers().collect::<Vec<_>>(), [1]);
+    appliance.run();
+    assert_eq!(appliance.roster.stragglers().count(), 0);
+    let report = appliance.report();
+    conserves(&report);
+    assert_eq!(report.epoch, 2);
+    let a1 = report.sessions.iter().find(|session| session.id == "a1").expect("it is listed");
+    assert_eq!(a1.mirrored_packets, 640);
+    let hits =
+        |id: &str| report.rules.iter().find(|rule| rule.id == id).map_or(0, |rule| rule.hits);
+    assert_eq!(hits("rule-0-Egress-20") + hits("rule-0-Egress-5"), 640);
+    assert!(hits("rule-0-Egress-20") > 0 && hits("rule-0-Egress-5") > 0);
+}
+
+#[test]
+fn a_contradictory_snapshot_is_refused_with_all_its_faults() {
+    let mut bad = snapshot();
+    bad.ports[3].mtu = 575;
+    bad.sessions[0].number = 0;
+    bad.interfaces[0].port = TOOL;
+    let faults = View::<engine::rule_table::LinearTable>::compile(&bad, &Neighbors::offline(&bad));
+    let faults = faults.expect_err("three faults");
+    assert_eq!(faults.len(), 3, "{faults:?}");
+}
