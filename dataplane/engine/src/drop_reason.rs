@@ -37,6 +37,9 @@ reasons! {
         Tap = "tap",
         /// The link's other port did not take the frame (its transmit queue was full).
         WireCongested = "wire_congested",
+        /// The frame lies in several segments, which the link's other port can't send: it would
+        /// send other bytes. A data plane sizes its buffers so that this does not happen.
+        Chained = "chained",
         /// The frame came in on a port that is neither in a link nor a span (a tool port).
         NotTapped = "not_tapped",
     }

@@ -1,26 +1,60 @@
-//! The packet logic of linetap. (architecture doc to come)
+//! The packet logic of linetap: from a received frame to a sent copy, without a device.
+//!
+//! linetap watches the traffic of *interfaces* on wires that people own. Ordered *rules* of a
+//! *filter* decide which packets a *session* wants; a VXLAN copy of each goes to its *target*. The
+//! words and their meaning are those of VPC Traffic Mirroring; what happens on the way is here.
+//!
+//! # A packet's walk
+//! ```text
+//!  RxQueue::recv(&mut Burst)                                          at most 64 frames   worker
+//!    1 parse      bytes -> FlowKey, tags, or a reason                                     parse
+//!    2 attribute  port, addresses, VLAN -> interface and direction    at most two         source
+//!                 what rules never see is settled here                                    exempt
+//!    3 classify   FlowKeys -> Verdict        one lookup per source and direction      rule_table
+//!    4 copy       prepend | copy, truncated                                               copy
+//!    5 encap      header template, lengths, source port, checksum                         encap
+//!  TxQueue::send  the original, by the link's other port                                  worker
+//!  TxQueue::send  the copies, by the tool port; what is not taken is freed and counted    tool
+//!  burst boundary a new View is taken up, a report is answered                            roster
+//! ```
+//! [`mirror::mirror_burst`] is steps 1 to 5. Nothing in it allocates, locks, logs or reads a clock.
+//!
+//! # Threads
+//! A *worker* per core owns its queues, its pool of copies and its counters, and polls. One
+//! *publisher* compiles each [`snapshot::Snapshot`] into a [`view::View`], hands it to every worker
+//! over [`publish`], frees the views that come back and adds up counters ([`roster::Roster`]).
+//!
+//! # What holds
+//! - For every port: received = forwarded + Σ ended, by reason.
+//! - For every session: matched = mirrored + Σ skipped, by reason.
+//! - A frame of a wire leaves unchanged, in order, before any copy of its burst.
+//! - The first rule that matches settles a packet, accept or reject; only a packet that matches
+//!   nothing in one session is looked at by the next.
+//!
+//! # Reading order
+//! Modules are listed from the bottom up; a module uses only those above it.
 
-pub mod burst;
-pub mod copy;
+pub mod units;
 pub mod drop_reason;
-pub mod encap;
-pub mod exempt;
-pub mod flow_key;
-pub mod link;
-pub mod mirror;
-pub mod parse;
+pub mod burst;
 pub mod port;
-pub mod publish;
-pub mod report;
-pub mod roster;
+pub mod wire;
 pub mod rule;
+pub mod flow_key;
+pub mod parse;
 pub mod rule_table;
-pub mod sim;
 pub mod snapshot;
 pub mod source;
-pub mod stats;
-pub mod tool;
-pub mod units;
+pub mod exempt;
+pub mod encap;
 pub mod view;
-pub mod wire;
+pub mod publish;
+pub mod stats;
+pub mod report;
+pub mod link;
+pub mod tool;
+pub mod copy;
+pub mod mirror;
+pub mod roster;
 pub mod worker;
+pub mod sim;

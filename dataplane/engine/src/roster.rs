@@ -15,7 +15,9 @@ use crate::rule_table::LinearTable;
 use crate::snapshot::Snapshot;
 use crate::stats::{PortStats, SessionStats, ViewStats, WorkerStats, add_all};
 use crate::view::View;
-use crate::worker::Links;
+
+/// The state of the ports' links, written by the publisher and read by all workers.
+pub type Links = Arc<[AtomicBool]>;
 
 /// A view in one worker's hands, with that worker's counters for it.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 //! A worker owns its queues, its counters and (through the publish channel) its view. It shares
 //! nothing that it writes. It waits for nobody.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::burst::Burst;
@@ -161,10 +160,15 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
     }
 
     fn forward(&mut self, port: PortIndex, peer: PortIndex, received: usize, bytes: usize) {
-        let accepted = match &mut self.wires[peer.at()] {
-            Some(tx) => tx.send(&mut self.burst),
-            None => 0,
+        let Some(tx) = &mut self.wires[peer.at()] else {
+            return self.end_frames(port, Ended::WireCongested, received);
         };
+        let (received, bytes) = if tx.takes_chains() {
+            (received, bytes)
+        } else {
+            end_chains(&mut self.burst, &mut self.stats.ports[port.at()])
+        };
+        let accepted = tx.send(&mut self.burst);
         // Usually nothing is left: the bytes sent are counted without touching the frames again.
         let left: usize = self.burst.frames().iter().map(Mbuf::len).sum();
         let rx_stats = &mut self.stats.ports[port.at()];
@@ -200,5 +204,13 @@ impl<D: Devices, T> Drop for Worker<D, T> {
     }
 }
 
-/// The state of the ports' links, written by the publisher and read by all workers.
-pub type Links = Arc<[AtomicBool]>;
+/// Ends the frames of several segments; returns the number of the others and their bytes.
+fn end_chains<M: Mbuf>(burst: &mut Burst<M>, port: &mut PortStats) -> (usize, usize) {
+    if burst.frames().iter().any(|frame| !frame.is_contiguous()) {
+        let frames = burst.storage_mut();
+        let before = frames.len();
+        frames.retain(|frame| frame.is_contiguous());
+        port.ended[Ended::Chained as usize] += (before - frames.len()) as u64;
+    }
+    (burst.len(), burst.frames().iter().map(Mbuf::len).sum())
+}

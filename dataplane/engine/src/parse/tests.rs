@@ -284,7 +284,7 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
                 bytes[at] = value;
                 let cut = cut.index(bytes.len() + 1);
                 if value & 1 == 0 {
-                    bytes.truncate(cut)
+                    bytes.truncate(cut);
                 }
                 bytes
             });

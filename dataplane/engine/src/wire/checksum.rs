@@ -67,6 +67,6 @@ mod tests {
 
     #[test]
     fn all_ones_do_not_overflow() {
-        assert_eq!(finish(sum(&[0xff; 65_536])), 0);
+        assert_eq!(finish(sum(&vec![0xff; 65_536])), 0);
     }
 }
