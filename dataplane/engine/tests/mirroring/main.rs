@@ -1,6 +1,7 @@
 //! The whole packet path over simulated ports: laws that hold for every input.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
+#![expect(unreachable_pub, reason = "a test has no outside")]
 
 mod scenario;
 
