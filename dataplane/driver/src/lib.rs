@@ -1,1 +1,45 @@
-//! (to come)
+//! DPDK behind owning types, and the data-plane process of linetap.
+//!
+//! The only package with `unsafe` beside the bindings, fenced into the files that say so at their
+//! top. A port's life is told by types: [`Port::attach`] needs the [`Eal`] token, [`Port::start`]
+//! consumes the port and hands out each [`RxQueue`] and [`TxQueue`] once, and the device is stopped
+//! and closed when the last of them and the [`RunningPort`] are gone. Pools and the EAL live until
+//! the process ends, so that a buffer never outlives its memory.
+
+mod af_packet;
+mod configure;
+mod device;
+mod eal;
+mod error;
+mod handle;
+pub mod hardware;
+pub mod kernel;
+mod logging;
+mod mbuf;
+mod memory;
+mod mempool;
+pub mod plan;
+mod port;
+mod queue;
+mod running;
+
+pub use device::Device;
+pub use eal::{Eal, EalConfig, WorkerThread};
+pub use error::DriverError;
+pub use mbuf::Mbuf;
+pub use memory::Memory;
+pub use mempool::{CACHE, HEADROOM, Mempool, PoolPlan};
+pub use port::{Abilities, Port, PortConfig};
+pub use queue::{RxQueue, TxQueue};
+pub use running::RunningPort;
+
+/// DPDK's family of devices.
+#[derive(Debug)]
+pub struct Dpdk;
+
+impl engine::port::Devices for Dpdk {
+    type Mbuf = Mbuf;
+    type Rx = RxQueue;
+    type Tx = TxQueue;
+    type Pool = Mempool;
+}

@@ -1,0 +1,285 @@
+//! Everything that a snapshot asks of the hardware, opened and running: ports, pools, and for each
+//! worker the queues that it polls.
+
+use engine::snapshot::{PortSpec, Role, Snapshot};
+use engine::tool::ToolPort;
+use engine::units::{Mac, PortIndex};
+use engine::worker::Lane;
+
+use crate::Dpdk;
+use crate::eal::{Eal, EalConfig};
+use crate::error::DriverError;
+use crate::kernel::Interface;
+use crate::memory::Memory;
+use crate::mempool::{Mempool, PoolPlan};
+use crate::plan::{DESCRIPTORS, PortPlan, copy_pool, rx_pools};
+use crate::port::{Port, PortConfig};
+use crate::queue::{RxQueue, TxQueue};
+use crate::running::RunningPort;
+
+/// A running port with the interface of the kernel below it, if there is one.
+#[derive(Debug)]
+pub struct LivePort {
+    /// Its control.
+    pub port: RunningPort,
+    /// The interface of the kernel.
+    pub interface: Option<Interface>,
+}
+
+impl LivePort {
+    /// Whether it has a link, by DPDK and by the kernel, and its speed in Mb/s (0: unknown).
+    pub fn link(&self) -> (bool, u32) {
+        let (is_up, speed) = self.port.link();
+        (is_up && self.interface.as_ref().is_none_or(Interface::is_running), speed)
+    }
+}
+
+/// What one worker polls and sends by.
+#[derive(Debug)]
+pub struct WorkerParts {
+    /// Its core.
+    pub core: u16,
+    /// Its receive queues.
+    pub lanes: Vec<Lane<Dpdk>>,
+    /// Its transmit queues of ports that frames are forwarded to, by port.
+    pub wires: Vec<Option<TxQueue>>,
+    /// Its transmit queues and pools of tool ports, by port.
+    pub tools: Vec<Option<ToolPort<Dpdk>>>,
+}
+
+/// All ports, all pools and all workers' parts.
+#[derive(Debug)]
+pub struct Hardware {
+    /// By [`PortIndex`].
+    pub ports: Vec<LivePort>,
+    /// For received frames first, then for copies.
+    pub pools: Vec<Mempool>,
+    /// In the order of `[dataplane] workers`.
+    pub workers: Vec<WorkerParts>,
+}
+
+/// Plans every port of the snapshot. Errors: all ports' faults.
+pub fn plan(snapshot: &Snapshot) -> Result<Vec<PortPlan>, Vec<DriverError>> {
+    all(snapshot
+        .ports
+        .iter()
+        .zip(0..)
+        .map(|(spec, at)| PortPlan::new(snapshot, PortIndex(at), spec)))
+}
+
+/// What DPDK has to start with for these ports.
+pub fn eal_config(snapshot: &Snapshot, plans: &[PortPlan]) -> EalConfig {
+    let workers = snapshot.dataplane.workers.len();
+    let rx = rx_pools(plans, workers).into_iter().map(|(pool, _)| pool.bytes());
+    let copies = plans.iter().filter(|port| port.role == Role::Idle);
+    let copies = copies.map(|port| copy_pool(port, "", workers).bytes());
+    let pci = plans.iter().filter(|port| port.device.is_pci());
+    EalConfig {
+        pci: pci.map(|port| port.device.to_arguments()).collect(),
+        memory: Memory::choose(snapshot.dataplane.memory, rx.chain(copies).sum()),
+    }
+}
+
+impl Hardware {
+    /// Opens and starts everything. Errors: all ports' faults; everything is closed again.
+    pub fn open(
+        eal: &Eal,
+        snapshot: &Snapshot,
+        mut plans: Vec<PortPlan>,
+    ) -> Result<Self, Vec<DriverError>> {
+        let specs = &snapshot.ports;
+        let workers = &snapshot.dataplane.workers;
+        let ports: Vec<Port> = all(plans
+            .iter()
+            .zip(specs)
+            .map(|(plan, spec)| Port::attach(eal, &spec.name, &plan.device)))?;
+        let takes_chains = |port: PortIndex| ports.get(port.at()).is_some_and(Port::sends_chains);
+        all(plans.iter_mut().zip(&ports).zip(specs).map(|((plan, port), spec)| {
+            if eal.memory() != Memory::Hugepages {
+                plan.socket = -1;
+            }
+            let peer_sends_chains = !matches!(plan.role, Role::Wire(peer) if !takes_chains(peer));
+            plan.fit(&spec.name, port.abilities(), peer_sends_chains)
+        }))?;
+        let (mut pools, pool_of) = make_rx_pools(eal, &plans, workers.len()).map_err(one)?;
+        let mut parts: Vec<WorkerParts> =
+            workers.iter().map(|&core| WorkerParts::new(core, specs.len())).collect();
+        let mut running = Vec::new();
+        for (at, (port, (plan, spec))) in ports.into_iter().zip(plans.iter().zip(specs)).enumerate()
+        {
+            let pool = pool_of.get(at).and_then(|pool| pools.get(*pool));
+            let Some(pool) = pool else { continue };
+            let (live, rx, tx) = start(port, plan, spec, pool).map_err(one)?;
+            running.push(live);
+            give_rx(&mut parts, plan, rx);
+            match plan.role {
+                Role::Wire(_) => give_wires(&mut parts, plan.index, tx),
+                Role::Tap => {}
+                Role::Idle => {
+                    let copies = copy_pool(plan, &spec.name, workers.len());
+                    let pool = Mempool::create(eal, copies).map_err(one)?;
+                    give_tools(&mut parts, plan.index, tx, &pool);
+                    pools.push(pool);
+                }
+            }
+        }
+        Ok(Self { ports: running, pools, workers: parts })
+    }
+
+    /// What each port sends from, by [`PortIndex`].
+    pub fn macs(&self, specs: &[PortSpec]) -> Vec<Mac> {
+        let live = self.ports.iter().zip(specs);
+        live.map(|(live, spec)| spec.mac.unwrap_or_else(|| live.port.mac())).collect()
+    }
+}
+
+impl WorkerParts {
+    fn new(core: u16, ports: usize) -> Self {
+        let none = |_| None;
+        Self {
+            core,
+            lanes: Vec::new(),
+            wires: (0..ports).map(none).collect(),
+            tools: (0..ports).map(|_| None).collect(),
+        }
+    }
+}
+
+/// Makes the pools for received frames; with them, for each port, which one is its own.
+fn make_rx_pools(
+    eal: &Eal,
+    plans: &[PortPlan],
+    workers: usize,
+) -> Result<(Vec<Mempool>, Vec<usize>), DriverError> {
+    let mut pools = Vec::new();
+    let mut pool_of = vec![0; plans.len()];
+    for (plan, members) in rx_pools(plans, workers) {
+        for member in members {
+            if let Some(pool) = pool_of.get_mut(member.at()) {
+                *pool = pools.len();
+            }
+        }
+        pools.push(make_pool(eal, plan)?);
+    }
+    Ok((pools, pool_of))
+}
+
+fn make_pool(eal: &Eal, plan: PoolPlan) -> Result<Mempool, DriverError> {
+    log::info!(
+        "packet pool {}: {} buffers of {} bytes, {} MiB",
+        plan.name,
+        plan.buffers,
+        plan.data_room,
+        plan.bytes() >> 20
+    );
+    Mempool::create(eal, plan)
+}
+
+fn start(
+    port: Port,
+    plan: &PortPlan,
+    spec: &PortSpec,
+    pool: &Mempool,
+) -> Result<(LivePort, Vec<RxQueue>, Vec<TxQueue>), DriverError> {
+    let interface = interface_below(&port, plan, spec)?;
+    let config = PortConfig {
+        mtu: plan.device_mtu(port.abilities()),
+        mac: spec.mac,
+        // Wires and spans carry other stations' frames.
+        promiscuous: plan.role != Role::Idle,
+        scatter: plan.scatter,
+        rx_queues: plan.rx_queues,
+        tx_queues: plan.tx_queues,
+        rx_descriptors: DESCRIPTORS,
+        tx_descriptors: DESCRIPTORS,
+    };
+    let (port, rx, tx) = port.start(&config, pool)?;
+    log::info!(
+        "port {}: {} ({}), {}, MTU {}, {} receive and {} transmit queue(s)",
+        spec.name,
+        plan.device.to_arguments(),
+        port.abilities().driver,
+        port.mac(),
+        spec.mtu,
+        rx.len(),
+        tx.len()
+    );
+    Ok((LivePort { port, interface }, rx, tx))
+}
+
+/// The interface of the kernel below a port, its MTU large enough.
+fn interface_below(
+    port: &Port,
+    plan: &PortPlan,
+    spec: &PortSpec,
+) -> Result<Option<Interface>, DriverError> {
+    let index = port.abilities().interface_index;
+    let Ok(interface) = Interface::from_index(index) else { return Ok(None) };
+    let has = interface.mtu().unwrap_or(0);
+    if has >= plan.kernel_mtu() || plan.device.is_pci() {
+        return Ok(Some(interface));
+    }
+    let Err(cause) = interface.set_mtu(plan.kernel_mtu()) else { return Ok(Some(interface)) };
+    if has < u32::from(spec.mtu) && interface.set_mtu(spec.mtu.into()).is_err() {
+        return Err(DriverError::KernelMtu {
+            port: spec.name.clone(),
+            interface: interface.name().to_owned(),
+            has,
+            mtu: spec.mtu.into(),
+            cause,
+        });
+    }
+    log::warn!(
+        "port {}: frames of full size with more than one VLAN tag can't leave by {}: its MTU can't \
+         be raised to {} ({cause})",
+        spec.name,
+        interface.name(),
+        plan.kernel_mtu()
+    );
+    Ok(Some(interface))
+}
+
+/// Spreads a port's receive queues over the workers; ports with fewer queues than there are workers
+/// begin at different ones.
+fn give_rx(parts: &mut [WorkerParts], plan: &PortPlan, queues: Vec<RxQueue>) {
+    let workers = parts.len();
+    for (at, rx) in queues.into_iter().enumerate() {
+        if let Some(worker) = parts.get_mut((at + plan.index.at()) % workers) {
+            worker.lanes.push(Lane { port: plan.index, rx, role: plan.role });
+        }
+    }
+}
+
+fn give_wires(parts: &mut [WorkerParts], port: PortIndex, queues: Vec<TxQueue>) {
+    for (worker, tx) in parts.iter_mut().zip(queues) {
+        if let Some(place) = worker.wires.get_mut(port.at()) {
+            *place = Some(tx);
+        }
+    }
+}
+
+fn give_tools(parts: &mut [WorkerParts], port: PortIndex, queues: Vec<TxQueue>, pool: &Mempool) {
+    for (worker, tx) in parts.iter_mut().zip(queues) {
+        if let Some(place) = worker.tools.get_mut(port.at()) {
+            *place = Some(ToolPort::new(tx, pool.handle()));
+        }
+    }
+}
+
+/// All values, or all errors.
+fn all<T>(
+    results: impl Iterator<Item = Result<T, DriverError>>,
+) -> Result<Vec<T>, Vec<DriverError>> {
+    let (mut values, mut errors) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(values) } else { Err(errors) }
+}
+
+fn one(error: DriverError) -> Vec<DriverError> {
+    vec![error]
+}

@@ -1,0 +1,248 @@
+//! An owned packet buffer of DPDK. The only file that reads the fields of `struct rte_mbuf`.
+
+#![expect(unsafe_code, reason = "the fields and the bytes of a packet buffer are DPDK's memory")]
+
+use core::fmt;
+use core::mem::ManuallyDrop;
+use core::ptr::NonNull;
+use core::slice;
+
+use dpdk_sys::rte_mbuf;
+use engine::burst::Burst;
+
+/// One frame in one or more segments, owned: dropping it gives every segment back to its pool.
+///
+/// Invariant, on which each `unsafe` block here rests: the pointer is to the first segment of a
+/// chain of valid mbufs that DPDK handed over (by a receive burst or an allocation) and that nobody
+/// else reads or writes; `buf_addr + data_off .. + data_len` lies inside each segment's memory;
+/// `nb_segs` and `pkt_len` of the first segment are those of the chain. Pools are never freed while
+/// the process lives, so the memory outlasts the handle.
+#[must_use = "dropping a frame frees it"]
+#[repr(transparent)]
+pub struct Mbuf(NonNull<rte_mbuf>);
+
+// SAFETY: an mbuf belongs to no thread: DPDK passes them between lcores, and `Mbuf` is the only
+// handle to its chain.
+unsafe impl Send for Mbuf {}
+
+impl Mbuf {
+    #[inline]
+    fn raw(&self) -> &rte_mbuf {
+        // SAFETY: valid and not written by others while `self` lives (the type's invariant).
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    fn raw_mut(&mut self) -> &mut rte_mbuf {
+        // SAFETY: valid, and `self` is the only handle (the type's invariant).
+        unsafe { self.0.as_mut() }
+    }
+
+    /// The last segment of the frame. Cost: one step per segment.
+    fn last_mut(&mut self) -> &mut rte_mbuf {
+        let mut segment = self.0;
+        loop {
+            // SAFETY: `segment` is in the chain that `self` owns.
+            let next = unsafe { segment.as_ref() }.next;
+            match NonNull::new(next) {
+                Some(next) => segment = next,
+                // SAFETY: as above; the borrow of `self` keeps every other handle away.
+                None => return unsafe { segment.as_mut() },
+            }
+        }
+    }
+
+    /// Number of segments.
+    pub fn segment_count(&self) -> usize {
+        self.raw().nb_segs.into()
+    }
+
+    /// Hangs `tail` behind this frame, and gives it back when the chain would have too many
+    /// segments or bytes. Cost: one step per segment of `self`.
+    pub fn chain(&mut self, tail: Self) -> Result<(), Self> {
+        let added = tail.raw();
+        let Some(segments) = self.raw().nb_segs.checked_add(added.nb_segs) else {
+            return Err(tail);
+        };
+        let Some(len) = self.raw().pkt_len.checked_add(added.pkt_len) else { return Err(tail) };
+        self.last_mut().next = ManuallyDrop::new(tail).0.as_ptr();
+        let first = self.raw_mut();
+        first.nb_segs = segments;
+        first.pkt_len = len;
+        Ok(())
+    }
+
+    /// Frees the segments behind `kept`, the last of `count` that stay.
+    fn cut_after(&mut self, mut kept: NonNull<rte_mbuf>, count: u16) {
+        // SAFETY: `kept` is in the chain that `self` owns (the caller walked there).
+        let rest = core::mem::replace(&mut unsafe { kept.as_mut() }.next, core::ptr::null_mut());
+        self.raw_mut().nb_segs = count;
+        free_chains(&mut [rest]);
+    }
+}
+
+/// The bytes of one segment.
+#[inline]
+fn bytes(segment: &rte_mbuf) -> &[u8] {
+    let start = segment.buf_addr.cast::<u8>().wrapping_add(segment.data_off.into());
+    // SAFETY: inside the segment's memory by the invariant of `Mbuf`; mapped zeroed by the EAL, so
+    // never uninitialised; borrowed from the segment, so nobody writes meanwhile.
+    unsafe { slice::from_raw_parts(start, segment.data_len.into()) }
+}
+
+/// `len` bytes of a segment's memory from `offset` on.
+#[inline]
+fn bytes_mut(segment: &mut rte_mbuf, offset: u16, len: u16) -> &mut [u8] {
+    let start = segment.buf_addr.cast::<u8>().wrapping_add(offset.into());
+    debug_assert!(u32::from(offset) + u32::from(len) <= u32::from(segment.buf_len));
+    // SAFETY: the callers pass ranges inside `buf_len`; borrowed mutably from the only handle.
+    unsafe { slice::from_raw_parts_mut(start, len.into()) }
+}
+
+/// Frees whole chains; null pointers are skipped by DPDK.
+fn free_chains(chains: &mut [*mut rte_mbuf]) {
+    let count = u32::try_from(chains.len()).unwrap_or(u32::MAX);
+    // SAFETY: the callers own the chains and forget them; `count` is the length of the slice.
+    unsafe { dpdk_sys::rte_pktmbuf_free_bulk(chains.as_mut_ptr(), count) };
+}
+
+impl Drop for Mbuf {
+    #[inline]
+    fn drop(&mut self) {
+        free_chains(&mut [self.0.as_ptr()]);
+    }
+}
+
+impl fmt::Debug for Mbuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let raw = self.raw();
+        f.debug_struct("Mbuf").field("len", &raw.pkt_len).field("segments", &raw.nb_segs).finish()
+    }
+}
+
+/// The segments of a frame, in order.
+#[derive(Debug)]
+struct Segments<'a> {
+    next: Option<&'a rte_mbuf>,
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let segment = self.next?;
+        // SAFETY: null or the next segment of the chain, which is borrowed for 'a.
+        self.next = unsafe { segment.next.as_ref() };
+        Some(bytes(segment))
+    }
+}
+
+impl engine::port::Mbuf for Mbuf {
+    #[inline]
+    fn len(&self) -> usize {
+        self.raw().pkt_len as usize
+    }
+
+    #[inline]
+    fn head(&self) -> &[u8] {
+        bytes(self.raw())
+    }
+
+    #[inline]
+    fn head_mut(&mut self) -> &mut [u8] {
+        let raw = self.raw_mut();
+        debug_assert_eq!(raw.refcnt, 1, "a shared segment must not be written");
+        let (offset, len) = (raw.data_off, raw.data_len);
+        bytes_mut(raw, offset, len)
+    }
+
+    #[inline]
+    fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        Segments { next: Some(self.raw()) }
+    }
+
+    #[inline]
+    fn is_contiguous(&self) -> bool {
+        self.raw().nb_segs == 1
+    }
+
+    #[inline]
+    fn prepend(&mut self, len: usize) -> Option<&mut [u8]> {
+        let raw = self.raw_mut();
+        let len = u16::try_from(len).ok()?;
+        let offset = raw.data_off.checked_sub(len)?;
+        let data_len = raw.data_len.checked_add(len)?;
+        raw.data_off = offset;
+        raw.data_len = data_len;
+        raw.pkt_len += u32::from(len);
+        Some(bytes_mut(raw, offset, len))
+    }
+
+    #[inline]
+    fn append(&mut self, len: usize) -> Option<&mut [u8]> {
+        let len = u16::try_from(len).ok()?;
+        let total = self.raw().pkt_len.checked_add(len.into())?;
+        let last = self.last_mut();
+        let end = last.data_off.checked_add(last.data_len)?;
+        if len > last.buf_len.checked_sub(end)? {
+            return None;
+        }
+        last.data_len += len;
+        self.raw_mut().pkt_len = total;
+        Some(bytes_mut(self.last_mut(), end, len))
+    }
+
+    #[inline]
+    fn trim_front(&mut self, len: usize) -> bool {
+        let raw = self.raw_mut();
+        match u16::try_from(len) {
+            Ok(len) if len <= raw.data_len => {
+                raw.data_off += len;
+                raw.data_len -= len;
+                raw.pkt_len -= u32::from(len);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[inline]
+    fn truncate(&mut self, len: usize) {
+        if len >= self.len() {
+            return;
+        }
+        let (mut segment, mut left, mut count) = (self.0, len, 1);
+        loop {
+            // SAFETY: `segment` is in the chain that `self` owns, and `self` is the only handle.
+            let raw = unsafe { segment.as_mut() };
+            let here = usize::from(raw.data_len);
+            match NonNull::new(raw.next) {
+                Some(next) if left > here => {
+                    (segment, left, count) = (next, left - here, count + 1);
+                }
+                _ => {
+                    // `left` is at most `here`, a u16, because `len` is below the frame's length.
+                    raw.data_len = u16::try_from(left).unwrap_or(raw.data_len).min(raw.data_len);
+                    break;
+                }
+            }
+        }
+        self.raw_mut().pkt_len = u32::try_from(len).unwrap_or(u32::MAX);
+        if count < self.raw().nb_segs {
+            self.cut_after(segment, count);
+        }
+    }
+
+    #[inline]
+    fn free_bulk(burst: &mut Burst<Self>) {
+        let frames = burst.storage_mut();
+        let count = u32::try_from(frames.len()).unwrap_or(u32::MAX);
+        let chains = frames.as_mut_ptr().cast::<*mut rte_mbuf>();
+        // SAFETY: no handle is left once the length is 0; 0 is within the capacity.
+        unsafe { frames.set_len(0) };
+        // SAFETY: `Mbuf` is `repr(transparent)` over a pointer, so these are `count` pointers to
+        // chains that the burst owned and has just forgotten.
+        unsafe { dpdk_sys::rte_pktmbuf_free_bulk(chains, count) };
+    }
+}

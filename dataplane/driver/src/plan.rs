@@ -1,0 +1,218 @@
+//! What each port and pool shall be, worked out from the snapshot before DPDK starts and again when
+//! the devices are known. Pure: nothing here touches a device.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use engine::burst::BURST_MAX;
+use engine::snapshot::{PortSpec, Role, Snapshot};
+use engine::units::PortIndex;
+
+use crate::af_packet;
+use crate::device::Device;
+use crate::error::DriverError;
+use crate::mempool::{CACHE, HEADROOM, PoolPlan};
+use crate::port::Abilities;
+
+/// Frames that a receive or transmit queue holds: about a hundred microseconds of 10 Gb/s.
+pub const DESCRIPTORS: u16 = 1024;
+/// An Ethernet frame is so much longer than its IP packet: addresses and type, and up to four tags.
+const ETHERNET_LEN_MAX: u32 = 14 + TAGS_LEN_MAX;
+const TAGS_LEN_MAX: u32 = 4 * 4;
+/// What some devices write behind or before the frame: checksum, and tags that they count double.
+const DEVICE_EXTRA: u32 = 12;
+/// The least bytes of a buffer for received frames, as most devices like it.
+const BUFFER_BYTES_MIN: u32 = 2048;
+/// The largest MTU whose frames fit one buffer: lengths in a buffer have 16 bits.
+const MTU_IN_ONE_BUFFER_MAX: u16 = 64_000;
+/// What the engine may write in front of a copy: Ethernet, IPv6, UDP and VXLAN headers.
+const OUTER_LEN_MAX: u32 = 70;
+/// Bursts that one worker has in hand at most: received, being sent, empty copies, copies waiting.
+const BURSTS_IN_HAND: usize = 6;
+
+/// What one port needs of its device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortPlan {
+    /// Its place in the snapshot.
+    pub index: PortIndex,
+    /// The device, its arguments completed.
+    pub device: Device,
+    /// What becomes of received frames.
+    pub role: Role,
+    /// The configured IP MTU.
+    pub mtu: u16,
+    /// Receive queues.
+    pub rx_queues: u16,
+    /// Transmit queues.
+    pub tx_queues: u16,
+    /// Received frames may lie in several buffers.
+    pub scatter: bool,
+    /// Bytes that a buffer for its received frames holds, behind the headroom.
+    pub buffer_bytes: u32,
+    /// Buffers that the device keeps for itself.
+    pub kept: u32,
+    /// NUMA node, or −1 for any.
+    pub socket: i32,
+}
+
+impl PortPlan {
+    /// The plan before the device is known. Errors: no device, or one that can't be right.
+    pub fn new(
+        snapshot: &Snapshot,
+        index: PortIndex,
+        spec: &PortSpec,
+    ) -> Result<Self, DriverError> {
+        let port = || spec.name.clone();
+        let text =
+            spec.device.as_deref().ok_or_else(|| DriverError::DeviceMissing { port: port() })?;
+        let mut device = Device::parse(&spec.name, text)?;
+        let role = snapshot.role(index);
+        let workers = u16::try_from(snapshot.dataplane.workers.len()).unwrap_or(u16::MAX);
+        let frame_len = u32::from(spec.mtu) + ETHERNET_LEN_MAX;
+        let mut buffer_bytes = BUFFER_BYTES_MIN.max(frame_len + DEVICE_EXTRA);
+        if device.is("af_packet") {
+            af_packet::complete(&spec.name, &mut device, spec.mtu, frame_len, workers)?;
+            buffer_bytes = buffer_bytes.max(af_packet::buffer_bytes(&device));
+        }
+        if device.is("null") {
+            // It makes frames of that size without looking at the buffer.
+            let size = device.argument("size").and_then(|text| text.parse().ok());
+            buffer_bytes = buffer_bytes.max(size.unwrap_or(0));
+        }
+        Ok(Self {
+            index,
+            role,
+            mtu: spec.mtu,
+            // What comes in on a tool port is only counted: one queue is enough.
+            rx_queues: if role == Role::Idle { 1 } else { workers },
+            tx_queues: workers,
+            scatter: false,
+            buffer_bytes,
+            kept: kept_by(&device),
+            socket: -1,
+            device,
+        })
+    }
+
+    /// The plan for the device as it is. `peer_sends_chains`: what it receives may be sent on in
+    /// several segments. Errors: too few transmit queues, or too small an MTU.
+    pub fn fit(
+        &mut self,
+        name: &str,
+        abilities: &Abilities,
+        peer_sends_chains: bool,
+    ) -> Result<(), DriverError> {
+        let driver = || abilities.driver.clone();
+        let sends = self.role != Role::Tap;
+        if sends && abilities.tx_queues_max < self.tx_queues {
+            return Err(DriverError::TxQueues {
+                port: name.to_owned(),
+                driver: driver(),
+                offered: abilities.tx_queues_max,
+                workers: self.tx_queues,
+            });
+        }
+        self.tx_queues = self.tx_queues.min(abilities.tx_queues_max);
+        self.rx_queues = self.rx_queues.min(abilities.rx_queues_max);
+        self.socket = abilities.socket;
+        self.scatter =
+            self.buffer_bytes > BUFFER_BYTES_MIN && abilities.scatters && peer_sends_chains;
+        if self.scatter {
+            self.buffer_bytes = BUFFER_BYTES_MIN;
+        }
+        let by_device = if self.device.is("af_packet") { u32::MAX } else { abilities.mtu_max };
+        let by_buffer = if self.scatter { u16::MAX } else { MTU_IN_ONE_BUFFER_MAX };
+        let most = by_device.min(by_buffer.into());
+        if u32::from(self.mtu) > most {
+            let (port, mtu) = (name.to_owned(), self.mtu);
+            return Err(DriverError::Mtu { port, driver: driver(), most, mtu });
+        }
+        Ok(())
+    }
+
+    /// The MTU to ask the device for: tags of a wire's frames count as part of the packet for most
+    /// devices. `None` for `net_af_packet`, which refuses what it can do: see its module.
+    pub fn device_mtu(&self, abilities: &Abilities) -> Option<u16> {
+        let wanted = match self.role {
+            Role::Idle => self.mtu.into(),
+            Role::Wire(_) | Role::Tap => u32::from(self.mtu) + TAGS_LEN_MAX,
+        };
+        let mtu = wanted.min(abilities.mtu_max).min(u16::MAX.into());
+        (!self.device.is("af_packet")).then(|| u16::try_from(mtu).unwrap_or(u16::MAX))
+    }
+
+    /// The MTU that the interface of the kernel below should have. The kernel lets frames pass that
+    /// are 14 bytes longer, and 4 more with a tag: a wire's other tags need room.
+    pub fn kernel_mtu(&self) -> u32 {
+        match self.role {
+            Role::Idle => self.mtu.into(),
+            Role::Wire(_) | Role::Tap => u32::from(self.mtu) + TAGS_LEN_MAX - 4,
+        }
+    }
+
+    fn data_room(&self) -> u16 {
+        let bytes = (self.buffer_bytes + u32::from(HEADROOM)).next_multiple_of(64);
+        u16::try_from(bytes).unwrap_or(u16::MAX)
+    }
+}
+
+/// `net_pcap,infinite_rx=1` keeps the whole capture in buffers of the pool. Its records are at least
+/// as long as a record's header and the shortest Ethernet frame.
+fn kept_by(device: &Device) -> u32 {
+    const RECORD_BYTES_MIN: u64 = 16 + 60;
+    let repeats = device.is("pcap") && device.argument("infinite_rx") == Some("1");
+    let file = device.argument("rx_pcap").filter(|_| repeats);
+    let len = file.and_then(|path| fs::metadata(path).ok()).map_or(0, |file| file.len());
+    u32::try_from(len.div_ceil(RECORD_BYTES_MIN)).unwrap_or(u32::MAX)
+}
+
+/// The pools for received frames: one for each buffer size and NUMA node, shared by its ports; with
+/// each, the ports that receive into it. A pool holds what can be under way at once: full receive
+/// rings, full transmit rings of every port that its frames may leave by, what workers have in hand.
+pub fn rx_pools(ports: &[PortPlan], workers: usize) -> Vec<(PoolPlan, Vec<PortIndex>)> {
+    let mut classes: BTreeMap<(i32, u16), Vec<&PortPlan>> = BTreeMap::new();
+    for port in ports {
+        classes.entry((port.socket, port.data_room())).or_default().push(port);
+    }
+    let pools = classes.into_iter().map(|((socket, data_room), members)| {
+        let receives = members.iter().map(|port| ring(port.rx_queues) + port.kept);
+        let leaves_by = ports.iter().filter(|port| {
+            let is_peer = members.iter().any(|member| member.role == Role::Wire(port.index));
+            is_peer || port.role == Role::Idle
+        });
+        let sends = leaves_by.map(|port| ring(port.tx_queues));
+        let buffers = receives.chain(sends).fold(in_hand(workers), u32::saturating_add);
+        let name = format!("rx-{data_room}");
+        (pool(name, buffers, data_room, socket), members.iter().map(|port| port.index).collect())
+    });
+    pools.collect()
+}
+
+/// The pool of a tool port's copies.
+pub fn copy_pool(port: &PortPlan, name: &str, workers: usize) -> PoolPlan {
+    let bytes = u32::from(HEADROOM) + u32::from(port.mtu) + ETHERNET_LEN_MAX + OUTER_LEN_MAX;
+    let data_room = u16::try_from(bytes.next_multiple_of(64)).unwrap_or(u16::MAX);
+    let buffers = ring(port.tx_queues).saturating_add(in_hand(workers));
+    pool(format!("copies-{name}"), buffers, data_room, port.socket)
+}
+
+fn pool(name: String, buffers: u32, data_room: u16, socket: i32) -> PoolPlan {
+    // "Optimum size (in terms of memory usage) is when n is a power of two minus one."
+    // (rte_mempool.h) Not for large ones, where it would waste half.
+    let buffers = if buffers < 16_384 { buffers.next_power_of_two() - 1 } else { buffers };
+    PoolPlan { name, buffers, data_room, socket }
+}
+
+fn ring(queues: u16) -> u32 {
+    u32::from(queues) * u32::from(DESCRIPTORS)
+}
+
+/// What workers hold outside of rings. A pool cache is flushed at one and a half times its size.
+fn in_hand(workers: usize) -> u32 {
+    let each = CACHE + CACHE / 2 + u32::try_from(BURSTS_IN_HAND * BURST_MAX).unwrap_or(0);
+    // The main thread has a cache too.
+    u32::try_from(workers + 1).unwrap_or(u32::MAX).saturating_mul(each)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+use super::*;
+use engine::snapshot::{DataplaneSpec, ExemptSpec, LinkSpec, MemorySpec, VxlanSpec};
+
+/// Two ports on a link, a tool port and a span, two workers.
+fn snapshot(devices: [&str; 4], mtu: u16) -> Snapshot {
+    let names = ["lan", "wan", "tool", "span"];
+    let ports = names.iter().zip(devices).map(|(name, device)| PortSpec {
+        name: (*name).to_owned(),
+        device: Some(device.to_owned()),
+        mtu,
+        mac: None,
+        addresses: vec![],
+    });
+    Snapshot {
+        epoch: 1,
+        appliance_id: "t".to_owned(),
+        dataplane: DataplaneSpec { workers: vec![0, 1], memory: MemorySpec::Auto },
+        ports: ports.collect(),
+        links: vec![LinkSpec {
+            name: "wire".to_owned(),
+            ports: [PortIndex(0), PortIndex(1)],
+            forward: true,
+        }],
+        spans: vec![PortIndex(3)],
+        interfaces: vec![],
+        targets: vec![],
+        filters: vec![],
+        rules: vec![],
+        sessions: vec![],
+        vxlan: VxlanSpec { port: 4789, keep_inner_vlan: false, udp6_zero_checksum: false },
+        exempt: ExemptSpec { aws_never_mirrored: true, amazon_dns: vec![] },
+    }
+}
+
+fn plans(devices: [&str; 4], mtu: u16) -> Vec<PortPlan> {
+    let snapshot = snapshot(devices, mtu);
+    let ports = snapshot.ports.iter().enumerate();
+    ports.map(|(at, spec)| PortPlan::new(&snapshot, PortIndex(at as u16), spec).unwrap()).collect()
+}
+
+const NULLS: [&str; 4] = ["net_null0", "net_null1", "net_null2", "net_null3"];
+
+fn abilities() -> Abilities {
+    Abilities {
+        driver: "net_x".to_owned(),
+        rx_queues_max: 8,
+        tx_queues_max: 8,
+        mtu_max: 9600,
+        scatters: false,
+        hashes: false,
+        sends_chains: true,
+        interface_index: 0,
+        socket: 0,
+    }
+}
+
+#[test]
+fn ports_of_one_buffer_size_share_a_pool_and_others_do_not() {
+    let mut ports = plans(NULLS, 1500);
+    assert_eq!(rx_pools(&ports, 2).len(), 1);
+    ports[3].buffer_bytes = 9000;
+    let pools = rx_pools(&ports, 2);
+    assert_eq!(pools.len(), 2);
+    assert_eq!(pools[1].1, [PortIndex(3)]);
+    ports[0].socket = 1;
+    assert_eq!(rx_pools(&ports, 2).len(), 3);
+}
+
+#[test]
+fn a_pool_fills_every_ring_that_its_frames_can_be_in() {
+    let ports = plans(NULLS, 1500);
+    let (pool, members) = rx_pools(&ports, 2).remove(0);
+    assert_eq!(members.len(), 4);
+    // Receive rings: two of lan, wan and span each, one of the tool port; transmit rings: two of
+    // lan, wan and the tool port each.
+    assert!(pool.buffers >= 13 * u32::from(DESCRIPTORS) + 2 * CACHE, "{}", pool.buffers);
+}
+
+#[test]
+fn a_jumbo_frame_fits_one_buffer_unless_the_device_scatters() {
+    let mut port = plans(NULLS, 9000).remove(0);
+    port.fit("lan", &abilities(), true).unwrap();
+    assert!(!port.scatter && port.buffer_bytes >= 9030);
+    let scatters = Abilities { scatters: true, ..abilities() };
+    port.fit("lan", &scatters, false).unwrap();
+    assert!(!port.scatter, "the other port can't send chains");
+    port.fit("lan", &scatters, true).unwrap();
+    assert!(port.scatter && port.buffer_bytes == BUFFER_BYTES_MIN);
+}
+
+#[test]
+fn too_few_transmit_queues_and_too_small_an_mtu_are_refused() {
+    let mut ports = plans(NULLS, 9000);
+    let one = Abilities { tx_queues_max: 1, ..abilities() };
+    let error = ports[0].fit("lan", &one, true).unwrap_err().to_string();
+    assert!(error.contains("`lan`") && error.contains("[dataplane] workers"), "{error}");
+    assert!(ports[3].fit("span", &one, true).is_ok(), "a span never sends");
+    let small = Abilities { mtu_max: 8999, ..abilities() };
+    let error = ports[0].fit("lan", &small, true).unwrap_err().to_string();
+    assert!(error.contains("at most 8999") && error.contains("9000"), "{error}");
+    let exact = Abilities { mtu_max: 9000, ..abilities() };
+    assert!(ports[0].fit("lan", &exact, true).is_ok());
+    assert_eq!(ports[0].device_mtu(&exact), Some(9000));
+    assert_eq!(ports[0].device_mtu(&abilities()), Some(9016));
+    assert_eq!(ports[2].device_mtu(&abilities()), Some(9000), "a tool port's copies have no tags");
+}
+
+#[test]
+fn buffers_hold_what_a_null_device_makes_and_what_af_packet_asks_for() {
+    let devices = ["net_null0,size=4000", "net_af_packet0,iface=w0", "net_null2", "net_null3"];
+    let ports = plans(devices, 1500);
+    assert!(ports[0].buffer_bytes >= 4000);
+    assert!(ports[1].buffer_bytes >= af_packet::buffer_bytes(&ports[1].device));
+    assert_eq!(ports[1].device.argument("qpairs"), Some("2"));
+    assert_eq!(ports[1].kernel_mtu(), 1512);
+    assert_eq!(ports[1].device_mtu(&abilities()), None);
+}
+
+#[test]
+fn a_repeated_capture_stays_in_the_pool() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), vec![0; 76 * 1000]).unwrap();
+    let repeated = format!("net_pcap0,rx_pcap={},infinite_rx=1", file.path().display());
+    let ports = plans([&repeated, "net_null1", "net_null2", "net_null3"], 1500);
+    assert_eq!(ports[0].kept, 1000);
+}
+
+#[test]
+fn copies_have_room_for_the_outer_header() {
+    let ports = plans(NULLS, 1500);
+    let pool = copy_pool(&ports[2], "tool", 2);
+    assert!(u32::from(pool.data_room) >= u32::from(HEADROOM) + 1500 + 14 + OUTER_LEN_MAX);
+    assert!(pool.buffers >= 2 * u32::from(DESCRIPTORS) + 2 * CACHE);
+}

@@ -1,0 +1,186 @@
+//! A port: attached, then started, which hands out each of its queues once.
+
+#![expect(unsafe_code, reason = "ports are DPDK's")]
+
+use std::ffi::{CStr, CString};
+use std::sync::Arc;
+
+use engine::units::Mac;
+
+use crate::device::Device;
+use crate::eal::Eal;
+use crate::error::{DriverError, words};
+use crate::handle::Handle;
+use crate::logging::explain;
+use crate::mempool::Mempool;
+use crate::queue::{RxQueue, TxQueue};
+use crate::running::RunningPort;
+
+/// What a device can do, as its driver says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abilities {
+    /// The driver, e.g. `net_af_packet`.
+    pub driver: String,
+    /// Its receive queues.
+    pub rx_queues_max: u16,
+    /// Its transmit queues.
+    pub tx_queues_max: u16,
+    /// The largest IP MTU. Not to be believed of `net_af_packet`, which says 1500 and does more.
+    pub mtu_max: u32,
+    /// It can spread a received frame over several buffers.
+    pub scatters: bool,
+    /// It spreads flows over its receive queues by a hash of addresses and ports.
+    pub hashes: bool,
+    /// It says that it sends frames of several segments.
+    pub sends_chains: bool,
+    /// The interface of the kernel that it sits on; 0 for none.
+    pub interface_index: u32,
+    /// NUMA node, or −1 for any.
+    pub socket: i32,
+}
+
+/// How a port shall run.
+#[derive(Debug, Clone, Default)]
+pub struct PortConfig {
+    /// The largest IP MTU that the device itself shall take care of; `None` leaves it as it is.
+    pub mtu: Option<u16>,
+    /// The address to take on, where not the device's own.
+    pub mac: Option<Mac>,
+    /// Receive what is addressed to others too.
+    pub promiscuous: bool,
+    /// Spread frames over several buffers when they are larger than one.
+    pub scatter: bool,
+    /// Receive queues.
+    pub rx_queues: u16,
+    /// Transmit queues.
+    pub tx_queues: u16,
+    /// Frames that each receive queue holds, as far as the device can.
+    pub rx_descriptors: u16,
+    /// Frames that each transmit queue holds, as far as the device can.
+    pub tx_descriptors: u16,
+}
+
+/// An attached device, not started.
+#[derive(Debug)]
+pub struct Port {
+    handle: Handle,
+    abilities: Abilities,
+    is_known_to_take_chains: bool,
+}
+
+impl Port {
+    /// Opens the device. `name` is the port's name in the appliance file. Errors: DPDK has no such
+    /// device, or can't open it; another port has it.
+    pub fn attach(_eal: &Eal, name: &str, device: &Device) -> Result<Self, DriverError> {
+        if port_of(device).is_some() && !device.is_pci() {
+            let (port, device) = (name.to_owned(), device.name().to_owned());
+            return Err(DriverError::InUse { port, device });
+        }
+        let arguments = CString::new(device.to_arguments()).unwrap_or_default();
+        let (status, said) = explain(|| {
+            // SAFETY: a C string that DPDK copies; the EAL runs.
+            unsafe { dpdk_sys::rte_dev_probe(arguments.as_ptr()) }
+        });
+        let port = match (status, port_of(device)) {
+            (0, Some(port)) => port,
+            // A PCI device that was named at the start is open already (-EEXIST).
+            (_, Some(port)) if device.is_pci() => port,
+            _ => {
+                return Err(DriverError::Attach {
+                    port: name.to_owned(),
+                    device: device.to_arguments(),
+                    cause: said.unwrap_or_else(|| words(status)),
+                    remedy: remedy(device).to_owned(),
+                });
+            }
+        };
+        let mut handle = Handle { name: name.to_owned(), port, device: core::ptr::null_mut() };
+        let info = handle.info()?;
+        handle.device = info.device;
+        let abilities = abilities(port, &info);
+        // These two send chains and do not say so.
+        let is_known_to_take_chains = device.is("null") || device.is("pcap");
+        Ok(Self { handle, abilities, is_known_to_take_chains })
+    }
+
+    /// What the device can do.
+    pub fn abilities(&self) -> &Abilities {
+        &self.abilities
+    }
+
+    /// True when it sends frames of several segments.
+    pub fn sends_chains(&self) -> bool {
+        self.abilities.sends_chains || self.is_known_to_take_chains
+    }
+
+    /// Configures and starts it, receiving into `pool`; hands out its queues. Errors: the call that
+    /// failed, with DPDK's words.
+    pub fn start(
+        self,
+        config: &PortConfig,
+        pool: &Mempool,
+    ) -> Result<(RunningPort, Vec<RxQueue>, Vec<TxQueue>), DriverError> {
+        let sends_chains = self.sends_chains();
+        let Self { handle, abilities, .. } = self;
+        let info = handle.info()?;
+        crate::configure::configure(&handle, &info, config)?;
+        crate::configure::set_up_queues(&handle, &info, config, pool)?;
+        handle.call("rte_eth_dev_start", || {
+            // SAFETY: configured, and every queue set up.
+            unsafe { dpdk_sys::rte_eth_dev_start(handle.port) }
+        })?;
+        let handle = Arc::new(handle);
+        let rx = (0..config.rx_queues).map(|queue| RxQueue::new(&handle, queue)).collect();
+        let tx =
+            (0..config.tx_queues).map(|queue| TxQueue::new(&handle, queue, sends_chains)).collect();
+        let mut running = RunningPort::new(&handle, abilities);
+        running.adopt(config);
+        Ok((running, rx, tx))
+    }
+}
+
+/// The port that a device has become.
+fn port_of(device: &Device) -> Option<u16> {
+    let name = CString::new(device.name()).ok()?;
+    let mut port = 0;
+    // SAFETY: a C string is read, `port` is written.
+    let status = unsafe { dpdk_sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &raw mut port) };
+    (status == 0).then_some(port)
+}
+
+fn abilities(port: u16, info: &dpdk_sys::rte_eth_dev_info) -> Abilities {
+    // SAFETY: null, or a C string of the driver, which stays loaded.
+    let driver = unsafe { info.driver_name.as_ref() }.map_or_else(String::new, |first| {
+        // SAFETY: as above.
+        unsafe { CStr::from_ptr(first) }.to_string_lossy().into_owned()
+    });
+    let hashes = dpdk_sys::LT_RSS_IP | dpdk_sys::LT_RSS_TCP | dpdk_sys::LT_RSS_UDP;
+    let by_length = info.max_rx_pktlen.saturating_sub(dpdk_sys::LT_ETHER_OVERHEAD);
+    Abilities {
+        rx_queues_max: info.max_rx_queues,
+        tx_queues_max: info.max_tx_queues,
+        mtu_max: by_length.min(info.max_mtu.into()),
+        scatters: info.rx_offload_capa & dpdk_sys::LT_RX_OFFLOAD_SCATTER != 0,
+        hashes: info.flow_type_rss_offloads & hashes != 0,
+        // net_af_xdp neither says so nor may be asked: it sends wrong bytes for chains.
+        sends_chains: info.tx_offload_capa & dpdk_sys::LT_TX_OFFLOAD_MULTI_SEGS != 0
+            && driver != "net_af_xdp",
+        interface_index: info.if_index,
+        // SAFETY: the port is open.
+        socket: unsafe { dpdk_sys::rte_eth_dev_socket_id(port) },
+        driver,
+    }
+}
+
+/// What most often helps when a device can't be opened.
+fn remedy(device: &Device) -> &'static str {
+    if device.is_pci() {
+        "Is the device there (lspci), and bound to vfio-pci (scripts/bind)?"
+    } else if device.argument("iface").is_some() {
+        "Does the interface exist in this network namespace (ip link), and may this user open \
+         it (root or CAP_NET_RAW)?"
+    } else {
+        "Are the device's name and arguments right, and is its driver installed \
+         (librte-net-… of the installed DPDK)?"
+    }
+}

@@ -1,0 +1,100 @@
+//! Receive and transmit queues: what a worker polls.
+
+#![expect(unsafe_code, reason = "bursts go through DPDK's function tables")]
+
+use core::cell::Cell;
+use core::marker::PhantomData;
+use core::ptr;
+use std::sync::Arc;
+
+use engine::burst::Burst;
+
+use crate::handle::Handle;
+use crate::mbuf::Mbuf;
+
+/// One receive queue of a running port; there is one handle per queue.
+///
+/// It keeps its port running: the port stops when all its queues and its control are gone.
+#[derive(Debug)]
+pub struct RxQueue {
+    port: u16,
+    queue: u16,
+    _running: Arc<Handle>,
+    _one_thread: PhantomData<Cell<()>>,
+}
+
+/// One transmit queue of a running port; there is one handle per queue.
+#[derive(Debug)]
+pub struct TxQueue {
+    port: u16,
+    queue: u16,
+    takes_chains: bool,
+    _running: Arc<Handle>,
+    _one_thread: PhantomData<Cell<()>>,
+}
+
+impl RxQueue {
+    pub(crate) fn new(running: &Arc<Handle>, queue: u16) -> Self {
+        let (port, running) = (running.port, Arc::clone(running));
+        Self { port, queue, _running: running, _one_thread: PhantomData }
+    }
+}
+
+impl TxQueue {
+    pub(crate) fn new(running: &Arc<Handle>, queue: u16, takes_chains: bool) -> Self {
+        let (port, running) = (running.port, Arc::clone(running));
+        Self { port, queue, takes_chains, _running: running, _one_thread: PhantomData }
+    }
+}
+
+impl engine::port::RxQueue for RxQueue {
+    type Mbuf = Mbuf;
+
+    /// Some drivers receive in groups of four or eight: a burst with less room may stay as it is.
+    #[inline]
+    fn recv(&mut self, burst: &mut Burst<Mbuf>) -> usize {
+        let frames = burst.storage_mut();
+        let (held, room) = (frames.len(), frames.remaining_capacity());
+        let count = u16::try_from(room).unwrap_or(u16::MAX);
+        // SAFETY: `held` is within the array.
+        let spare = unsafe { frames.as_mut_ptr().add(held) }.cast();
+        // SAFETY: the queue was set up, its port runs (`_running`), and nobody else polls it: one
+        // handle per queue, not `Sync`. `spare` has room for `count` pointers.
+        let received = unsafe { dpdk_sys::lt_rx_burst(self.port, self.queue, spare, count) };
+        // SAFETY: DPDK wrote that many owned chains, at most `count`, and `Mbuf` is
+        // `repr(transparent)` over the pointer to one.
+        unsafe { frames.set_len(held + usize::from(received)) };
+        received.into()
+    }
+}
+
+impl engine::port::TxQueue for TxQueue {
+    type Mbuf = Mbuf;
+
+    #[inline]
+    fn send(&mut self, burst: &mut Burst<Mbuf>) -> usize {
+        let frames = burst.storage_mut();
+        let held = frames.len();
+        let count = u16::try_from(held).unwrap_or(u16::MAX);
+        let first = frames.as_mut_ptr();
+        // SAFETY: the queue was set up, its port runs, nobody else sends on it (see `recv`); `first`
+        // points to `count` chains that the burst owns.
+        let taken = unsafe { dpdk_sys::lt_tx_burst(self.port, self.queue, first.cast(), count) };
+        let (taken, left) = (usize::from(taken), held.saturating_sub(taken.into()));
+        // SAFETY: no longer than before; the handles in front are written over or out of reach
+        // after this, never dropped: DPDK owns those chains now.
+        unsafe { frames.set_len(left) };
+        if left > 0 {
+            // SAFETY: `taken <= held`, within the array.
+            let rest = unsafe { first.add(taken) };
+            // SAFETY: `left` handles from `taken` on are initialised and inside the array.
+            unsafe { ptr::copy(rest, first, left) };
+        }
+        taken
+    }
+
+    #[inline]
+    fn takes_chains(&self) -> bool {
+        self.takes_chains
+    }
+}
