@@ -1,0 +1,142 @@
+//! Each case in a process of its own, since DPDK starts once in a process; and small helpers.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+use std::env;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use driver::{
+    Device, Eal, EalConfig, Mbuf, Memory, Mempool, PoolPlan, Port, PortConfig, RxQueue, TxQueue,
+};
+use engine::burst::Burst;
+use engine::port::{Mbuf as _, Mempool as _, RxQueue as _};
+
+const CHILD: &str = "LINETAP_TEST_CHILD";
+/// A case that hangs has failed.
+const HANGS_AFTER: Duration = Duration::from_mins(2);
+
+/// Runs `case`, the body of the calling test, in a new process.
+pub(crate) fn alone(case: impl FnOnce()) {
+    if env::var_os(CHILD).is_some() {
+        case();
+        return;
+    }
+    let test = thread::current().name().unwrap().to_owned();
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", &test, "--nocapture"])
+        .env(CHILD, "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() && started.elapsed() < HANGS_AFTER {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let hangs = child.try_wait().unwrap().is_none();
+    if hangs {
+        child.kill().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!hangs, "{test} hangs:\n{text}");
+    // The child prints the summary of its one test too: only what the case says is of interest.
+    eprint!("{text}");
+    assert!(output.status.success(), "{test}:\n{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// True for root. Prints why the case is skipped otherwise.
+pub(crate) fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: needs root (network namespaces and packet sockets)");
+    }
+    root
+}
+
+/// DPDK with ordinary pages.
+pub(crate) fn eal() -> Eal {
+    Eal::start(&EalConfig { pci: vec![], memory: Memory::Pages { mib: 256 } }).unwrap()
+}
+
+/// A pool of `buffers` with `data_room` bytes behind the headroom.
+pub(crate) fn pool(eal: &Eal, buffers: u32, data_room: u16) -> Mempool {
+    let data_room = data_room + driver::HEADROOM;
+    let plan = PoolPlan { name: "test".to_owned(), buffers, data_room, socket: -1 };
+    Mempool::create(eal, plan).unwrap()
+}
+
+/// An attached port.
+pub(crate) fn attach(eal: &Eal, device: &str) -> Port {
+    Port::attach(eal, "p", &Device::parse("p", device).unwrap()).unwrap()
+}
+
+/// A running port with one queue each way.
+pub(crate) fn start(
+    eal: &Eal,
+    device: &str,
+    pool: &Mempool,
+) -> (driver::RunningPort, RxQueue, TxQueue) {
+    let (port, mut rx, mut tx) = attach(eal, device).start(&one_queue(), pool).unwrap();
+    assert_eq!((rx.len(), tx.len()), (1, 1));
+    (port, rx.remove(0), tx.remove(0))
+}
+
+/// One queue each way, 512 frames each.
+pub(crate) fn one_queue() -> PortConfig {
+    PortConfig {
+        rx_queues: 1,
+        tx_queues: 1,
+        rx_descriptors: 512,
+        tx_descriptors: 512,
+        ..PortConfig::default()
+    }
+}
+
+/// A frame with these bytes in segments of at most `segment` bytes.
+pub(crate) fn frame(pool: &mut Mempool, bytes: &[u8], segment: usize) -> Mbuf {
+    let mut burst = Burst::new();
+    assert!(pool.alloc_bulk(&mut burst) > 0, "the pool is empty");
+    let mut whole: Option<Mbuf> = None;
+    for part in bytes.chunks(segment) {
+        let mut mbuf = burst.pop().unwrap();
+        mbuf.append(part.len()).unwrap().copy_from_slice(part);
+        match &mut whole {
+            None => whole = Some(mbuf),
+            Some(whole) => whole.chain(mbuf).unwrap(),
+        }
+    }
+    Mbuf::free_bulk(&mut burst);
+    whole.unwrap()
+}
+
+/// All bytes of a frame.
+pub(crate) fn bytes(frame: &Mbuf) -> Vec<u8> {
+    frame.segments().flatten().copied().collect()
+}
+
+/// Receives until `count` frames are there, or nothing comes for a while.
+pub(crate) fn recv(rx: &mut RxQueue, count: usize) -> Vec<Vec<u8>> {
+    let mut got = Vec::new();
+    let mut last = Instant::now();
+    while got.len() < count && last.elapsed() < Duration::from_secs(2) {
+        let mut burst = Burst::new();
+        if rx.recv(&mut burst) > 0 {
+            last = Instant::now();
+            got.extend(burst.frames().iter().map(bytes));
+        }
+        Mbuf::free_bulk(&mut burst);
+    }
+    got
+}
+
+/// `len` bytes that differ by place and `seed`, behind Ethernet addresses and a type nobody uses.
+pub(crate) fn pattern(len: usize, seed: usize) -> Vec<u8> {
+    let mut bytes = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5];
+    bytes.extend((14..len).map(|at| (at * 7 + seed).to_le_bytes()[0]));
+    bytes.truncate(len);
+    bytes
+}

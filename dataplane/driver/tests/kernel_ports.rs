@@ -1,0 +1,266 @@
+//! Ports over interfaces of the kernel: `net_af_packet` at the two ends of a veth pair, in a network
+//! namespace of the test's own. As root; skipped, with a word, otherwise.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+mod common;
+
+use std::process::Command;
+
+use common::{alone, attach, eal, frame, is_root, one_queue, pattern, recv, start};
+use driver::hardware::{self, Hardware};
+use driver::{Eal, Mbuf, Mempool, PortConfig, TxQueue};
+use engine::burst::Burst;
+use engine::port::{Mbuf as _, RxQueue as _, TxQueue as _};
+use engine::snapshot::{
+    DataplaneSpec, ExemptSpec, LinkSpec, MemorySpec, PortSpec, Snapshot, VxlanSpec,
+};
+use engine::units::PortIndex;
+use nix::sched::{CloneFlags, unshare};
+
+/// Runs a command line, in the thread's network namespace.
+fn run(line: &str) {
+    let output = Command::new("sh").args(["-ec", line]).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What `line` prints.
+fn ask(line: &str) -> String {
+    let output = Command::new("sh").args(["-ec", line]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A namespace with the veth pair near–far, without addresses or chatter of the kernel's own.
+fn veth(mtu: u16) {
+    unshare(CloneFlags::CLONE_NEWNET).unwrap();
+    run(&format!(
+        "ip link add near type veth peer name far
+         for end in near far; do
+           ip link set $end addrgenmode none mtu {mtu}
+           ethtool -K $end tx off gro off gso off tso off >/dev/null
+           ip link set $end up
+         done"
+    ));
+}
+
+/// A pool whose buffers fit the default ring.
+fn pool(eal: &Eal) -> Mempool {
+    common::pool(eal, 4095, 9600)
+}
+
+fn send(tx: &mut TxQueue, pool: &mut Mempool, frames: &[Vec<u8>]) {
+    let mut burst = Burst::new();
+    for bytes in frames {
+        burst.push(frame(pool, bytes, 1000)).unwrap();
+    }
+    assert_eq!(tx.send(&mut burst), frames.len());
+}
+
+#[test]
+fn mac_mtu_promiscuous_mode_and_link_reach_the_interface() {
+    alone(|| {
+        if !is_root() {
+            return;
+        }
+        veth(1500);
+        let eal = eal();
+        let pool = pool(&eal);
+        let mac = "02:00:00:00:00:aa".parse().unwrap();
+        let config = PortConfig { mac: Some(mac), promiscuous: true, ..one_queue() };
+        let (mut port, _rx, _tx) =
+            attach(&eal, "net_af_packet0,iface=near").start(&config, &pool).unwrap();
+        assert_eq!(port.mac(), mac);
+        assert_eq!(port.mtu().unwrap(), 1500);
+        assert!(ask("ip -o link show near").contains("02:00:00:00:00:aa"));
+        assert!(ask("ip -o link show near").contains("PROMISC"));
+        assert!(port.is_promiscuous());
+        port.set_promiscuous(false).unwrap();
+        assert!(!ask("ip -o link show near").contains("PROMISC"));
+
+        let interface = driver::kernel::Interface::from_index(port.abilities().interface_index);
+        let live = hardware::LivePort { port, interface: Some(interface.unwrap()) };
+        assert!(live.link().0);
+        run("ip link set far down");
+        assert!(!live.link().0, "no carrier");
+        run("ip link set far up");
+        assert!(live.link().0);
+        run("ip link set near down");
+        assert!(!live.link().0);
+        run("ip link del near");
+        assert!(!live.link().0, "gone");
+    });
+}
+
+#[test]
+fn chains_and_tags_arrive_as_they_were_sent_and_several_tags_too() {
+    alone(|| {
+        if !is_root() {
+            return;
+        }
+        veth(1512);
+        let eal = eal();
+        let mut pool = pool(&eal);
+        let (_a, _, mut tx) = start(&eal, "net_af_packet0,iface=near", &pool);
+        let (_b, mut rx, _) = start(&eal, "net_af_packet1,iface=far", &pool);
+        let mut frames: Vec<_> = [60, 999, 1001, 1514].map(|len| pattern(len, len)).into();
+        // One tag; two tags; the full size with both.
+        for (len, tags) in [(60, &[5_u16][..]), (100, &[5, 6]), (1522, &[4094, 1])] {
+            let mut tagged = pattern(len, len);
+            for (at, tag) in tags.iter().enumerate() {
+                tagged[12 + 4 * at..14 + 4 * at].copy_from_slice(&0x8100_u16.to_be_bytes());
+                tagged[14 + 4 * at..16 + 4 * at].copy_from_slice(&tag.to_be_bytes());
+            }
+            frames.push(tagged);
+        }
+        send(&mut tx, &mut pool, &frames);
+        assert_eq!(recv(&mut rx, frames.len()), frames);
+        assert_eq!(pool.in_use(), 0);
+    });
+}
+
+#[test]
+fn fragments_cross_unassembled_and_own_frames_are_not_heard() {
+    alone(|| {
+        if !is_root() {
+            return;
+        }
+        veth(1500);
+        let eal = eal();
+        let mut pool = pool(&eal);
+        let (_a, mut heard, mut tx) = start(&eal, "net_af_packet0,iface=near", &pool);
+        let (_b, mut rx, _) = start(&eal, "net_af_packet1,iface=far", &pool);
+        let fragments = [fragment(0, true), fragment(8, false)].map(Vec::from).to_vec();
+        send(&mut tx, &mut pool, &fragments);
+        assert_eq!(recv(&mut rx, 2), fragments);
+        // What the kernel of this host sends by the interface did not come from the wire.
+        run("ip addr add 192.0.2.1/24 dev near; ping -c 1 -W 1 192.0.2.2 >/dev/null || true");
+        assert!(!recv(&mut rx, 1).is_empty(), "the other end hears the request");
+        assert_eq!(heard.recv(&mut Burst::new()), 0);
+    });
+}
+
+/// An IPv4 fragment of eight bytes at `offset` of an ICMP packet.
+fn fragment(offset: u16, more: bool) -> [u8; 42] {
+    let mut bytes = [0; 42];
+    bytes[..14].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0]);
+    let flags = (u16::from(more) << 13) | (offset / 8);
+    let [high, low] = flags.to_be_bytes();
+    let header = [0x45, 0, 0, 28, 7, 7, high, low, 64, 1, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
+    bytes[14..34].copy_from_slice(&header);
+    let words = header.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
+    let sum: u32 = words.sum();
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    bytes[24..26].copy_from_slice(&sum.to_be_bytes());
+    bytes
+}
+
+#[test]
+fn a_tool_that_stands_still_never_stops_the_sender() {
+    alone(|| {
+        if !is_root() {
+            return;
+        }
+        veth(1500);
+        // Nothing leaves this queueing discipline while the test lasts.
+        run("tc qdisc add dev near root tbf rate 8bit burst 1600 limit 1000000000");
+        let eal = eal();
+        let mut pool = pool(&eal);
+        let (_a, _, mut tx) = start(&eal, "net_af_packet0,iface=near,qdisc_bypass=0", &pool);
+        let mut burst = Burst::new();
+        let mut refused = 0;
+        for seed in 0..2000 {
+            if burst.is_full() {
+                refused += 1;
+                Mbuf::free_bulk(&mut burst);
+            }
+            burst.push(frame(&mut pool, &pattern(1514, seed), 1514)).unwrap();
+            tx.send(&mut burst);
+        }
+        assert!(refused > 0, "the ring never was full: nothing was shown");
+        drop(burst);
+        assert_eq!(pool.in_use(), 0);
+    });
+}
+
+fn port(name: &str, device: &str, mtu: u16) -> PortSpec {
+    let (name, device) = (name.to_owned(), Some(device.to_owned()));
+    PortSpec { name, device, mtu, mac: None, addresses: vec![] }
+}
+
+fn wire(ports: Vec<PortSpec>) -> Snapshot {
+    Snapshot {
+        epoch: 1,
+        appliance_id: "t".to_owned(),
+        dataplane: DataplaneSpec { workers: vec![0], memory: MemorySpec::Auto },
+        ports,
+        links: vec![LinkSpec {
+            name: "wire".to_owned(),
+            ports: [PortIndex(0), PortIndex(1)],
+            forward: true,
+        }],
+        spans: vec![],
+        interfaces: vec![],
+        targets: vec![],
+        filters: vec![],
+        rules: vec![],
+        sessions: vec![],
+        vxlan: VxlanSpec { port: 4789, keep_inner_vlan: false, udp6_zero_checksum: false },
+        exempt: ExemptSpec { aws_never_mirrored: true, amazon_dns: vec![] },
+    }
+}
+
+#[test]
+fn jumbo_ports_of_a_snapshot_carry_full_frames_with_four_tags() {
+    alone(|| {
+        if !is_root() {
+            return;
+        }
+        veth(1500);
+        let ends = ["net_af_packet0,iface=near", "net_af_packet1,iface=far"];
+        let ports = [port("lan", ends[0], 9000), port("wan", ends[1], 9000)];
+        let snapshot = wire([&ports[..], &[port("tool", "net_null0", 1500)]].concat());
+        let plans = hardware::plan(&snapshot).unwrap();
+        let eal = Eal::start(&hardware::eal_config(&snapshot, &plans)).unwrap();
+        let mut hardware = Hardware::open(&eal, &snapshot, plans).unwrap();
+        assert!(ask("ip -o link show near").contains("mtu 9012"));
+        assert!(hardware.ports.iter().all(|live| live.link().0));
+        let worker = hardware.workers.remove(0);
+        let mut tx = worker.wires.into_iter().next().unwrap().unwrap();
+        let mut lanes = worker.lanes;
+        assert_eq!(lanes.len(), 3);
+        let mut frames = vec![pattern(9014, 1), pattern(60, 2)];
+        let mut tagged = pattern(9014 + 16, 3);
+        for at in [12, 16, 20, 24] {
+            tagged[at..at + 4].copy_from_slice(&[0x81, 0, 0, 9]);
+        }
+        frames.push(tagged);
+        let mut pool = hardware.pools[0].handle();
+        let mut burst = Burst::new();
+        for bytes in &frames {
+            burst.push(frame(&mut pool, bytes, 2000)).unwrap();
+        }
+        assert_eq!(tx.send(&mut burst), frames.len());
+        assert_eq!(recv(&mut lanes[1].rx, frames.len()), frames);
+        drop((tx, lanes, worker.tools, hardware.ports));
+        assert!(hardware.pools.iter().all(|pool| pool.in_use() == 0));
+    });
+}
+
+#[test]
+fn all_faulty_ports_of_a_snapshot_are_named() {
+    alone(|| {
+        let ports = vec![
+            port("lan", "net_af_packet0,iface=nosuch0", 1500),
+            port("wan", "net_pcap0,rx_pcap=/nosuch", 1500),
+        ];
+        let snapshot = wire(ports);
+        let plans = hardware::plan(&snapshot).unwrap();
+        let eal = Eal::start(&hardware::eal_config(&snapshot, &plans)).unwrap();
+        let errors = Hardware::open(&eal, &snapshot, plans).unwrap_err();
+        let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        assert!(text.len() == 2 && text[0].contains("`lan`") && text[1].contains("`wan`"));
+        let mut snapshot = wire(vec![port("lan", "lan0", 1500), port("wan", "wan0", 1500)]);
+        snapshot.ports[1].device = None;
+        assert_eq!(hardware::plan(&snapshot).unwrap_err().len(), 2);
+    });
+}
