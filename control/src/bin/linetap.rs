@@ -1,0 +1,7 @@
+//! The command `linetap`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    control::cli::run()
+}

@@ -1,0 +1,93 @@
+//! The command `linetap`: one for everything that a person does.
+
+mod check;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cloudformation::Assignment;
+use crate::config::Mode;
+use crate::fault::Faults;
+use crate::load::Sources;
+
+/// A traffic-mirroring appliance: VPC Traffic Mirroring for wires you own.
+#[derive(Debug, Parser)]
+#[command(name = "linetap", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tell whether an appliance file and a template are right, and what they amount to.
+    Check(check::Check),
+}
+
+/// The two files.
+#[derive(Debug, Args)]
+struct Files {
+    /// The appliance file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The CloudFormation template, YAML or JSON.
+    #[arg(long, value_name = "FILE")]
+    template: PathBuf,
+    /// Give a parameter of the template a value.
+    #[arg(long = "parameter", value_name = "KEY=VALUE")]
+    parameters: Vec<Assignment>,
+}
+
+impl Files {
+    fn sources(&self, mode: Mode) -> Sources {
+        Sources {
+            config: self.config.clone(),
+            template: self.template.clone(),
+            parameters: self.parameters.clone(),
+            mode,
+        }
+    }
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+enum Failure {
+    /// What was asked for is wrong; nothing was done. Exit status 2.
+    Usage(Faults),
+    /// Something went wrong on the way. Exit status 1.
+    Runtime(anyhow::Error),
+}
+
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Self {
+        Self::Usage(faults)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Runtime(error)
+    }
+}
+
+/// Runs the command of this process's arguments. The exit status is 0 when all was done, 1 after a
+/// fault at run time, 2 when arguments, appliance file or template are wrong.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Check(check) => check.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(faults)) => {
+            eprintln!("{faults}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Runtime(error)) => {
+            eprintln!("linetap: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `linetap check`: every fault of both files, or what they amount to.
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+use clap::Args;
+use engine::snapshot::{NeighborSpec, Snapshot, TargetKind};
+
+use super::{Failure, Files};
+use crate::config::Mode;
+use crate::load::{Loaded, load};
+
+/// The command line of `linetap check`.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    files: Files,
+    /// Judge the files as `linetap mirror` does: no devices, no neighbours to be found.
+    #[arg(long)]
+    offline: bool,
+}
+
+impl Check {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let mode = if self.offline { Mode::Offline } else { Mode::Online };
+        let loaded = load(&self.files.sources(mode), 1)?;
+        let mut out = io::stdout().lock();
+        Ok(summarize(&loaded, &mut out).context("the summary can't be printed")?)
+    }
+}
+
+/// Tells in words what the data plane will do.
+fn summarize(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
+    let Snapshot { ports, links, spans, interfaces, targets, rules, sessions, .. } =
+        &loaded.snapshot;
+    let port = |index: engine::units::PortIndex| ports.get(index.at()).map_or("?", |it| &it.name);
+    writeln!(out, "appliance {}: no faults", loaded.appliance.id)?;
+    for link in links {
+        let [a, b] = link.ports.map(port);
+        let what = if link.forward { "forwards" } else { "only listens" };
+        writeln!(out, "  link {}: {a} <-> {b}, {what}", link.name)?;
+    }
+    for &span in spans {
+        writeln!(out, "  span {}: only listens", port(span))?;
+    }
+    for interface in interfaces {
+        let macs: Vec<String> = interface.macs.iter().map(ToString::to_string).collect();
+        let macs = if macs.is_empty() { "every address".to_owned() } else { macs.join(", ") };
+        let vlan = interface.vlan.map_or(String::new(), |it| format!(", VLAN {}", it.value()));
+        writeln!(out, "  source {}: behind {}, {macs}{vlan}", interface.id, port(interface.port))?;
+    }
+    for target in targets {
+        let kind = match target.kind {
+            TargetKind::Interface => "interface",
+            TargetKind::LoadBalancer => "load balancer",
+        };
+        writeln!(out, "  target {}: {kind}, by port {}", target.id, port(target.port))?;
+        for member in &target.members {
+            let way = match member.neighbor {
+                NeighborSpec::Fixed(mac) => format!("at {mac}"),
+                NeighborSpec::Resolve(via) if via == member.address => "resolved".to_owned(),
+                NeighborSpec::Resolve(via) => format!("by gateway {via}"),
+            };
+            writeln!(out, "    {} from {}, {way}", member.address, member.source)?;
+        }
+    }
+    for session in sessions {
+        let source = interfaces.get(session.interface.at()).map_or("?", |it| &it.id);
+        let target = targets.get(session.target.at()).map_or("?", |it| &it.id);
+        let count = rules.iter().filter(|rule| rule.filter == session.filter).count();
+        writeln!(
+            out,
+            "  session {}: {source} #{}, {count} rules, to {target} with VNI {}",
+            session.id,
+            session.number,
+            session.vni.value()
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Filter rules: what they may say together.
+
+use std::collections::HashMap;
+
+use engine::rule::{Direction, FilterRule, PortRange, TCP, UDP};
+use engine::units::FilterIndex;
+
+use super::{Faults, exceeds, over};
+use crate::config::Quotas;
+use crate::fault::quoted;
+use crate::model::{Model, Property, Rule};
+
+/// All rules, in the order of the model. Rules with a fault are left out.
+pub(super) fn compile(model: &Model, quotas: &Quotas, faults: &mut Faults) -> Vec<FilterRule> {
+    let filters: HashMap<&str, u32> =
+        model.filters.iter().map(|filter| filter.id.as_str()).zip(0..=u32::MAX).collect();
+    let mut firsts: HashMap<(&str, Direction, u16), &str> = HashMap::new();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut compiled = Vec::with_capacity(model.rules.len());
+    for rule in &model.rules {
+        check(rule, faults);
+        let place = (rule.filter.as_str(), rule.direction, rule.number);
+        if let Some(&first) = firsts.get(&place) {
+            taken(rule, first, faults);
+        } else {
+            firsts.insert(place, &rule.id);
+        }
+        *counts.entry(&rule.filter).or_default() += 1;
+        match filters.get(rule.filter.as_str()) {
+            Some(&filter) => compiled.push(spec(rule, FilterIndex(filter))),
+            None => faults.add(
+                Property::new(&rule.id, "TrafficMirrorFilterId"),
+                format!("there is no filter {}; add it or name another", quoted(&rule.filter)),
+                [],
+            ),
+        }
+    }
+    for filter in &model.filters {
+        let count = counts.get(filter.id.as_str()).copied().unwrap_or(0);
+        if exceeds(count, quotas.rules_per_filter) {
+            let found = format!("{count} rules");
+            let message = over("rules_per_filter", &found, quotas.rules_per_filter);
+            faults.add(Property::new(&filter.id, ""), message, []);
+        }
+    }
+    compiled
+}
+
+/// What must fit together within one rule.
+fn check(rule: &Rule, faults: &mut Faults) {
+    let at = |name| Property::new(&rule.id, name);
+    if rule.source.addr().is_ipv4() != rule.destination.addr().is_ipv4() {
+        faults.add(
+            at("DestinationCidrBlock"),
+            format!(
+                "{} and SourceCidrBlock {} are of different families; write both as IPv4 or both \
+                 as IPv6",
+                rule.destination, rule.source
+            ),
+            [at("SourceCidrBlock")],
+        );
+    }
+    let ranges =
+        [("SourcePortRange", rule.source_ports), ("DestinationPortRange", rule.destination_ports)];
+    for (name, range) in ranges {
+        let Some(PortRange { from, to }) = range else {
+            continue;
+        };
+        if from > to {
+            let message = format!("FromPort {from} is above ToPort {to}; exchange them");
+            faults.add(at(name), message, []);
+        }
+        if !matches!(rule.protocol, Some(TCP | UDP)) {
+            let protocol =
+                rule.protocol.map_or("all protocols".to_owned(), |it| format!("protocol {it}"));
+            let message = format!(
+                "ports need TCP or UDP, and this rule is for {protocol}; write Protocol: 6 or \
+                 Protocol: 17, or remove the ports"
+            );
+            faults.add(at(name), message, [at("Protocol")]);
+        }
+    }
+}
+
+fn taken(rule: &Rule, first: &str, faults: &mut Faults) {
+    let place = |id: &str| {
+        ["RuleNumber", "TrafficDirection", "TrafficMirrorFilterId"]
+            .map(|name| Property::new(id, name))
+    };
+    let direction = match rule.direction {
+        Direction::Ingress => "ingress",
+        Direction::Egress => "egress",
+    };
+    let message = format!(
+        "{} is taken by {first}, also {direction} of {}; choose another",
+        rule.number, rule.filter
+    );
+    let at = Property::new(&rule.id, "RuleNumber");
+    faults.add(at, message, place(first).into_iter().chain(place(&rule.id)));
+}
+
+fn spec(rule: &Rule, filter: FilterIndex) -> FilterRule {
+    FilterRule {
+        id: rule.id.clone(),
+        filter,
+        direction: rule.direction,
+        number: rule.number,
+        action: rule.action,
+        source: rule.source,
+        destination: rule.destination,
+        protocol: rule.protocol,
+        source_ports: rule.source_ports,
+        destination_ports: rule.destination_ports,
+    }
+}

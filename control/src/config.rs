@@ -1,0 +1,134 @@
+//! The appliance file: `appliance.toml` to typed values, with every fault that stands in it.
+//!
+//! The values are the data plane's own ([`engine::snapshot`]) wherever it has them, complete with
+//! defaults. Only tools and quotas are control's: a tool becomes a target when a template names it.
+
+mod ports;
+mod settings;
+mod sources;
+mod table;
+mod tools;
+mod wires;
+
+use std::path::PathBuf;
+
+use engine::snapshot::{
+    DataplaneSpec, ExemptSpec, InterfaceSpec, LinkSpec, MemberSpec, PortSpec, VxlanSpec,
+};
+use engine::units::{Mac, PortIndex};
+
+use crate::document;
+use crate::fault::FaultSink;
+use crate::model::Listing;
+use table::Table;
+
+pub use settings::Quotas;
+
+/// What the files are read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A live appliance: every port needs a device, every target a way to it.
+    Online,
+    /// Capture files: no device is needed, and neighbours have a made-up address.
+    Offline,
+}
+
+/// The address a port without `mac` sends from, offline.
+pub const OFFLINE_PORT_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 0x01]);
+/// The address of every neighbour without `mac`, offline.
+pub const OFFLINE_NEIGHBOR_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 0xfe]);
+
+/// The appliance file, read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Appliance {
+    /// `[appliance] id`.
+    pub id: String,
+    /// Where the data plane keeps its last snapshot.
+    pub state_dir: PathBuf,
+    /// Where the sockets are.
+    pub run_dir: PathBuf,
+    /// `[dataplane]`.
+    pub dataplane: DataplaneSpec,
+    /// `[[port]]`, in the order of the file.
+    pub ports: Vec<PortSpec>,
+    /// `[[link]]`.
+    pub links: Vec<LinkSpec>,
+    /// `[[span]]`.
+    pub spans: Vec<PortIndex>,
+    /// `[[interface]]`.
+    pub interfaces: Vec<InterfaceSpec>,
+    /// `[[tool]]`.
+    pub tools: Vec<Tool>,
+    /// `[vxlan]`.
+    pub vxlan: VxlanSpec,
+    /// `[exempt]`.
+    pub exempt: ExemptSpec,
+    /// `[quotas]`.
+    pub quotas: Quotas,
+    /// The lists in which an id could not be read: a name that seems unknown may be that one's.
+    pub incomplete: Vec<Listing>,
+}
+
+/// `[[tool]]`: what a mirror target can name, and where its copies then go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// Its id: `eni-…`, a load balancer's ARN or `vpce-…`.
+    pub id: String,
+    /// The tool port.
+    pub port: PortIndex,
+    /// One, or several behind a load balancer.
+    pub members: Vec<MemberSpec>,
+}
+
+/// Reads an appliance file. Faults go to `sink`; where one stands, the result holds a stand-in, so
+/// that what depends on it can be judged all the same.
+pub fn read(text: &str, mode: Mode, sink: &FaultSink) -> Appliance {
+    let (node, damaged) = document::toml::read(text, sink);
+    // What was read out of a damaged line is not what was meant: its faults would only confuse.
+    let found = FaultSink::new("");
+    let appliance = read_root(&node, mode, &found);
+    for fault in found.into_faults() {
+        let line = fault.line.unwrap_or(0);
+        if !damaged.contains(&line) {
+            sink.add(line, fault.message);
+        }
+    }
+    if damaged.is_empty() {
+        return appliance;
+    }
+    Appliance { incomplete: vec![Listing::Interfaces, Listing::Tools], ..appliance }
+}
+
+fn read_root(node: &document::Node, mode: Mode, sink: &FaultSink) -> Appliance {
+    let root = Table::new(node, "the file", sink);
+    let identity = settings::identity(root.table("appliance"));
+    let dataplane = settings::dataplane(root.table("dataplane"));
+    let mut ports = ports::read(&root, mode);
+    let (links, spans) = ports.wires(&root);
+    let (interfaces, interfaces_are_complete) = sources::read(&root, &ports);
+    let (tools, tools_are_complete) = tools::read(&root, &ports, mode);
+    let mut incomplete = Vec::new();
+    if !interfaces_are_complete {
+        incomplete.push(Listing::Interfaces);
+    }
+    if !tools_are_complete {
+        incomplete.push(Listing::Tools);
+    }
+    let appliance = Appliance {
+        id: identity.id,
+        state_dir: identity.state_dir,
+        run_dir: identity.run_dir,
+        dataplane,
+        ports: ports.into_specs(),
+        links,
+        spans,
+        interfaces,
+        tools,
+        vxlan: settings::vxlan(root.table("vxlan")),
+        exempt: settings::exempt(root.table("exempt")),
+        quotas: settings::quotas(root.table("quotas")),
+        incomplete,
+    };
+    root.finish();
+    appliance
+}

@@ -1,0 +1,144 @@
+//! The two files that a person writes, read together into one snapshot.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use engine::snapshot::Snapshot;
+
+use crate::cloudformation::{self, Assignment, TEMPLATE_BYTES_MAX, Template};
+use crate::compile::compile;
+use crate::config::{self, Appliance, Mode};
+use crate::fault::{FaultSink, Faults};
+use crate::model::Model;
+
+/// The largest appliance file that is read.
+const CONFIG_BYTES_MAX: u64 = 64 << 20;
+
+/// What to read, and for which purpose.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The appliance file.
+    pub config: PathBuf,
+    /// The template.
+    pub template: PathBuf,
+    /// `--parameter`.
+    pub parameters: Vec<Assignment>,
+    /// Live, or on capture files.
+    pub mode: Mode,
+}
+
+/// Both files, without a fault.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The appliance file.
+    pub appliance: Appliance,
+    /// The template's objects.
+    pub model: Model,
+    /// What the data plane gets.
+    pub snapshot: Snapshot,
+}
+
+/// Reads both files and compiles them. Errors: every fault of both, as far as they can be read.
+pub fn load(sources: &Sources, epoch: u64) -> Result<Loaded, Faults> {
+    let sinks = Sinks::of(sources);
+    let config = read_text(&sources.config, CONFIG_BYTES_MAX, &sinks.config);
+    let template = read_text(&sources.template, TEMPLATE_BYTES_MAX, &sinks.template);
+    sinks.judge(config.as_deref(), template.as_deref(), sources, epoch)
+}
+
+/// Compiles the texts of both files; `sources` names them. Pure. Errors: as of [`load`].
+pub fn from_texts(
+    config: &str,
+    template: &str,
+    sources: &Sources,
+    epoch: u64,
+) -> Result<Loaded, Faults> {
+    Sinks::of(sources).judge(Some(config), Some(template), sources, epoch)
+}
+
+/// The faults of both files.
+struct Sinks {
+    config: FaultSink,
+    template: FaultSink,
+}
+
+impl Sinks {
+    fn of(sources: &Sources) -> Self {
+        Self {
+            config: FaultSink::new(sources.config.display().to_string()),
+            template: FaultSink::new(sources.template.display().to_string()),
+        }
+    }
+
+    /// Reads what texts there are, and compiles them if there are both.
+    fn judge(
+        self,
+        config: Option<&str>,
+        template: Option<&str>,
+        sources: &Sources,
+        epoch: u64,
+    ) -> Result<Loaded, Faults> {
+        let appliance = config.map(|text| config::read(text, sources.mode, &self.config));
+        let template = template
+            .and_then(|text| cloudformation::read(text, &sources.parameters, &self.template));
+        let snapshot = match (&appliance, &template) {
+            (Some(appliance), Some(template)) => join(appliance, template, epoch, &self.template),
+            _ => None,
+        };
+        let mut faults = self.config.into_faults();
+        faults.extend(self.template.into_faults());
+        match (appliance, template, snapshot) {
+            (Some(appliance), Some(template), Some(snapshot)) if faults.is_empty() => {
+                Ok(Loaded { appliance, model: template.model, snapshot })
+            }
+            _ => Err(Faults(faults)),
+        }
+    }
+}
+
+/// Compiles the two, and notes what is wrong between them.
+fn join(
+    appliance: &Appliance,
+    template: &Template,
+    epoch: u64,
+    sink: &FaultSink,
+) -> Option<Snapshot> {
+    match compile(appliance, &template.model, epoch) {
+        Ok(snapshot) => Some(snapshot),
+        Err(faults) => {
+            for fault in faults {
+                // An id that seems unknown may be the one that could not be read.
+                if !fault.unknown_in.is_some_and(|list| appliance.incomplete.contains(&list)) {
+                    template.note(&fault, sink);
+                }
+            }
+            None
+        }
+    }
+}
+
+/// A whole text file of limited size. Notes why it can't be read.
+fn read_text(path: &Path, bytes_max: u64, sink: &FaultSink) -> Option<String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        sink.add(0, format!("it can't be read: {error}; name a readable file"));
+        return None;
+    }
+    if bytes.len() as u64 > bytes_max {
+        sink.add(0, format!("it is larger than {} MiB; split it", bytes_max >> 20));
+        return None;
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let before = error.as_bytes().get(..at).unwrap_or_default();
+            let line = before.split(|&byte| byte == b'\n').count();
+            let line = u32::try_from(line).unwrap_or(0);
+            sink.add(line, format!("the byte at {at} is not UTF-8; save the file as UTF-8"));
+            None
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What several tests need: a sound pair of files, and the faults of a changed one.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
+use control::config::Mode;
+use control::load::{Loaded, Sources, from_texts};
+
+/// An appliance file of one link and one tool.
+pub(crate) const CONFIG: &str = r#"
+[[port]]
+name = "lan"
+device = "net_null0"
+[[port]]
+name = "wan"
+device = "net_null1"
+[[port]]
+name = "tool"
+device = "net_null2"
+address = ["192.0.2.1/24", "2001:db8::1/64"]
+gateway = ["192.0.2.254"]
+[[link]]
+name = "wire"
+ports = ["lan", "wan"]
+[[interface]]
+id = "eni-a"
+port = "lan"
+[[interface]]
+id = "eni-b"
+port = "wan"
+[[tool]]
+id = "eni-tool"
+port = "tool"
+address = "192.0.2.10"
+[[tool]]
+id = "arn:nlb"
+port = "tool"
+members = [{ address = "192.0.2.11" }, { address = "2001:db8::11" }]
+"#;
+
+/// A template of one session with one rule.
+pub(crate) const TEMPLATE: &str = r"
+Parameters:
+  Vni: {Type: Number, Default: 7}
+Resources:
+  F:
+    Type: AWS::EC2::TrafficMirrorFilter
+  R:
+    Type: AWS::EC2::TrafficMirrorFilterRule
+    Properties:
+      TrafficMirrorFilterId: !Ref F
+      TrafficDirection: egress
+      RuleNumber: 10
+      RuleAction: accept
+      SourceCidrBlock: 10.0.0.0/8
+      DestinationCidrBlock: 0.0.0.0/0
+      Protocol: 6
+      DestinationPortRange: {FromPort: 80, ToPort: 443}
+  T:
+    Type: AWS::EC2::TrafficMirrorTarget
+    Properties:
+      NetworkInterfaceId: eni-tool
+  S:
+    Type: AWS::EC2::TrafficMirrorSession
+    Properties:
+      NetworkInterfaceId: eni-a
+      TrafficMirrorTargetId: !Ref T
+      TrafficMirrorFilterId: !Ref F
+      SessionNumber: 1
+      VirtualNetworkId: !Ref Vni
+";
+
+/// Files named `c` and `t`.
+pub(crate) fn sources(mode: Mode) -> Sources {
+    Sources { config: "c".into(), template: "t".into(), parameters: Vec::new(), mode }
+}
+
+/// Both texts, read for a live appliance.
+pub(crate) fn load(config: &str, template: &str) -> Result<Loaded, Vec<String>> {
+    load_in(Mode::Online, config, template)
+}
+
+/// Both texts.
+pub(crate) fn load_in(mode: Mode, config: &str, template: &str) -> Result<Loaded, Vec<String>> {
+    from_texts(config, template, &sources(mode), 1)
+        .map_err(|faults| faults.0.iter().map(ToString::to_string).collect())
+}
+
+/// A text with one passage exchanged, which must be there.
+pub(crate) fn with(text: &str, passage: &str, replacement: &str) -> String {
+    assert!(text.contains(passage), "no passage {passage:?}");
+    text.replacen(passage, replacement, 1)
+}
+
+/// The only fault of a changed appliance file, without its place.
+pub(crate) fn config_fault(passage: &str, replacement: &str) -> String {
+    only(load(&with(CONFIG, passage, replacement), TEMPLATE), "c")
+}
+
+/// The only fault of a changed template, without its place.
+pub(crate) fn template_fault(passage: &str, replacement: &str) -> String {
+    only(load(CONFIG, &with(TEMPLATE, passage, replacement)), "t")
+}
+
+fn only(loaded: Result<Loaded, Vec<String>>, file: &str) -> String {
+    let faults = loaded.expect_err("a fault was expected");
+    let [fault] = faults.as_slice() else { panic!("one fault was expected: {faults:#?}") };
+    let (place, message) = fault.split_once(": ").expect("place: message");
+    assert_eq!(place.split(':').next(), Some(file));
+    message.to_owned()
+}
