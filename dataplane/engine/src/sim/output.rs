@@ -283,9 +283,11 @@ mod tests {
             }
         }
         let output = SimOutput::capture(Full(300_000)).unwrap();
-        let frame = vec![7; 60_000];
+        let pool = SimPool::new(0, 0);
         for _ in 0..20 {
-            assert_eq!(output.tx().send(&mut burst_of(&[&frame])), 1);
+            let mut burst = Burst::new();
+            burst.push(pool.frame(&[7; 60_000], 0)).unwrap();
+            assert_eq!(output.tx().send(&mut burst), 1);
         }
         assert_eq!(output.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(

@@ -74,7 +74,7 @@ enum Format {
 
 /// A cursor over the frames of one capture, in the order of the file.
 ///
-/// Thread: any one. Cost: one buffer of 512 KiB; nothing is allocated or copied per frame.
+/// Thread: any one. Cost: one buffer of 16 to 512 KiB; nothing is allocated or copied per frame.
 #[derive(Debug)]
 pub struct CaptureReader<R> {
     window: Window<R>,

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io::{self, Read};
 
-/// Bytes held at first: two of the largest frames, and small enough for the second-level cache.
+/// Bytes held: two of the largest frames, and small enough for the second-level cache.
 const WINDOW_BYTES: usize = 512 << 10;
+/// Bytes held at first: most captures are small, and many may be open.
+const FIRST_WINDOW_BYTES: usize = 16 << 10;
 
 /// The unread part of a stream, from `offset` on.
 pub(super) struct Window<R> {
@@ -19,7 +21,7 @@ pub(super) struct Window<R> {
 
 impl<R: Read> Window<R> {
     pub(super) fn new(from: R) -> Self {
-        Self { from, buffer: vec![0; WINDOW_BYTES], start: 0, end: 0, offset: 0 }
+        Self { from, buffer: vec![0; FIRST_WINDOW_BYTES], start: 0, end: 0, offset: 0 }
     }
 
     /// Position of the first unread byte in the stream.
@@ -43,8 +45,9 @@ impl<R: Read> Window<R> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        if self.buffer.len() < len {
-            self.buffer.resize(len, 0);
+        let wanted = if self.offset == 0 { len } else { len.max(WINDOW_BYTES) };
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
         }
         while self.end < len {
             match self.from.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
