@@ -24,6 +24,7 @@ pub struct Plan {
 
 /// Decides how much of a frame of `len` bytes, `strip` of them tags, goes to a tool.
 /// Errors: the copy is over the MTU of a target that does not truncate.
+#[inline]
 pub fn plan(
     session: &SessionView,
     member: &MemberView,
@@ -44,6 +45,7 @@ pub fn plan(
 
 /// Writes header and inner bytes into the empty buffer `out`. False when it is too small for them.
 /// Cost: one memory copy of the inner bytes.
+#[inline]
 pub fn copy<M: Mbuf>(out: &mut M, frame: &M, encap: &Encap, plan: &Plan, flow_hash: u16) -> bool {
     let header_len = encap.header_len();
     let Some(bytes) = out.append(header_len + usize::from(plan.inner_len)) else { return false };
@@ -64,6 +66,7 @@ pub fn copy<M: Mbuf>(out: &mut M, frame: &M, encap: &Encap, plan: &Plan, flow_ha
 /// Makes the frame its own copy. False when its buffer does not allow it; the tags may then be gone
 /// already, but no other byte: the caller copies what is left, with nothing more to strip.
 /// Cost: no copy of the frame.
+#[inline]
 pub fn prepend<M: Mbuf>(frame: &mut M, encap: &Encap, plan: &Plan, flow_hash: u16) -> bool {
     if plan.strip != 0 {
         let Some(moved) = frame.head_mut().get_mut(..ADDRESSES_LEN + plan.strip) else {
@@ -84,11 +87,13 @@ pub fn prepend<M: Mbuf>(frame: &mut M, encap: &Encap, plan: &Plan, flow_hash: u1
 }
 
 /// True when [`prepend`] can strip `strip` bytes of the frame where it lies.
+#[inline]
 pub fn can_strip_in_place<M: Mbuf>(frame: &M, strip: usize) -> bool {
     strip == 0 || frame.head().len() >= ADDRESSES_LEN + strip
 }
 
 /// Copies the frame's bytes from `from` on into `out`; the caller knows that there are enough.
+#[inline]
 fn copy_range<M: Mbuf>(frame: &M, from: usize, out: &mut [u8]) {
     if let Some(bytes) = frame.head().get(from..from + out.len()) {
         out.copy_from_slice(bytes);

@@ -62,11 +62,13 @@ impl Exempt {
     }
 
     /// Our own output, or on AWS's list. The loop guard holds whatever the list says.
+    #[inline]
     pub fn is_never_mirrored(&self, key: &FlowKey) -> bool {
         self.is_own_output(key) || (self.is_aws_list && is_on_aws_list(key))
     }
 
     /// A resolver's address decides, in either direction, with any protocol and port.
+    #[inline]
     pub fn is_amazon_dns(&self, key: &FlowKey) -> bool {
         match key.addresses {
             Addresses::V4 { src, dst } => {
@@ -79,8 +81,10 @@ impl Exempt {
     }
 
     /// UDP to the VXLAN port from one of our underlay addresses, whatever the target.
+    #[inline]
     fn is_own_output(&self, key: &FlowKey) -> bool {
-        key.udp_ports().is_some_and(|(_, dst_port)| dst_port == self.vxlan_port)
+        key.is_udp()
+            && key.dst_port() == self.vxlan_port
             && match key.addresses {
                 Addresses::V4 { src, .. } => self.underlay.v4.contains(&src),
                 Addresses::V6 { src, .. } => self.underlay.v6.contains(&src),
@@ -88,27 +92,31 @@ impl Exempt {
     }
 }
 
+#[inline]
 fn is_on_aws_list(key: &FlowKey) -> bool {
-    let udp_ports = key.udp_ports();
+    let has_udp_port = |ports: [u16; 2]| {
+        key.is_udp() && (ports.contains(&key.src_port()) || ports.contains(&key.dst_port()))
+    };
     match key.addresses {
         Addresses::V4 { src, dst } => {
-            udp_ports.is_some_and(|(s, d)| DHCP.contains(&s) || DHCP.contains(&d))
+            has_udp_port(DHCP)
                 || ((src >> 16 == LINK_LOCAL || dst >> 16 == LINK_LOCAL)
-                    && is_link_local_service(src, dst, key.tcp_ports()))
+                    && is_link_local_service(src, dst, key))
         }
         Addresses::V6 { src, dst } => {
-            udp_ports.is_some_and(|(s, d)| DHCPV6.contains(&s) || DHCPV6.contains(&d))
+            has_udp_port(DHCPV6)
                 || [METADATA6, NTP6].iter().any(|&service| service == src || service == dst)
         }
     }
 }
 
-fn is_link_local_service(src: u32, dst: u32, tcp_ports: Option<(u16, u16)>) -> bool {
+fn is_link_local_service(src: u32, dst: u32, key: &FlowKey) -> bool {
+    let is_activation = |address: u32, port: u16| {
+        key.is_tcp() && ACTIVATION.contains(&address) && port == ACTIVATION_PORT
+    };
     [METADATA, NTP].iter().any(|&service| service == src || service == dst)
-        || tcp_ports.is_some_and(|(src_port, dst_port)| {
-            (ACTIVATION.contains(&src) && src_port == ACTIVATION_PORT)
-                || (ACTIVATION.contains(&dst) && dst_port == ACTIVATION_PORT)
-        })
+        || is_activation(src, key.src_port())
+        || is_activation(dst, key.dst_port())
 }
 
 #[cfg(test)]
@@ -134,7 +142,8 @@ mod tests {
             }
             _ => unreachable!("one family"),
         };
-        FlowKey { addresses, ports, protocol: Some(protocol), fragment: None }
+        let ports = ports.map(|(s, d)| (u32::from(s) << 16 | u32::from(d)).to_be_bytes());
+        FlowKey::new(addresses, Some(protocol), ports, None)
     }
 
     #[test]

@@ -22,36 +22,104 @@ pub enum Addresses {
 }
 
 /// The key of a lookup.
+///
+/// Ports, protocol and fragment are kept in words that are written once and compared whole: a burst
+/// of keys is written by one stage and read by the next, and reading a word that was written in
+/// pieces stalls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowKey {
     /// Source and destination address.
     pub addresses: Addresses,
-    /// Source and destination port; `None` where the packet shows none: a later fragment, a protocol
-    /// without ports, or ports that are cut off.
-    pub ports: Option<(u16, u16)>,
-    /// The upper layer's protocol; `None` where the chain of IPv6 extension headers is too long.
-    pub protocol: Option<u8>,
-    /// For a fragment (an atomic one is none), the protocol that all fragments of the datagram name.
-    pub fragment: Option<u8>,
+    /// Source port in the upper half, destination port in the lower; 0 without ports.
+    ports: u32,
+    /// Protocol, [`HAS_PORTS`], [`NO_PROTOCOL`].
+    class: u16,
+    /// The protocol that all fragments of the datagram name, [`IS_FRAGMENT`].
+    fragment: u16,
 }
+
+/// Set in [`FlowKey::class`] when the packet shows ports.
+pub const HAS_PORTS: u16 = 0x100;
+/// Set in [`FlowKey::class`] when the packet has no layer 4.
+pub const NO_PROTOCOL: u16 = 0x200;
+const IS_FRAGMENT: u16 = 0x100;
 
 impl FlowKey {
     /// The key before anything is known.
     pub const EMPTY: Self = Self {
         addresses: Addresses::V4 { src: 0, dst: 0 },
-        ports: None,
-        protocol: None,
-        fragment: None,
+        ports: 0,
+        class: NO_PROTOCOL,
+        fragment: 0,
     };
 
-    /// Source and destination port of a UDP packet that shows them.
-    pub fn udp_ports(&self) -> Option<(u16, u16)> {
-        if self.protocol == Some(UDP) { self.ports } else { None }
+    /// A key. `protocol` is the upper layer's, `None` where the chain of IPv6 extension headers is
+    /// too long; `ports` are source and destination as they stand in the packet, where it shows
+    /// any; `fragment` is, for a fragment (an atomic one is none), the protocol that all fragments
+    /// of the datagram name.
+    #[inline]
+    pub fn new(
+        addresses: Addresses,
+        protocol: Option<u8>,
+        ports: Option<[u8; 4]>,
+        fragment: Option<u8>,
+    ) -> Self {
+        Self {
+            addresses,
+            ports: ports.map_or(0, u32::from_be_bytes),
+            class: protocol.map_or(NO_PROTOCOL, u16::from)
+                | if ports.is_some() { HAS_PORTS } else { 0 },
+            fragment: fragment.map_or(0, |protocol| u16::from(protocol) | IS_FRAGMENT),
+        }
     }
 
-    /// Source and destination port of a TCP packet that shows them.
-    pub fn tcp_ports(&self) -> Option<(u16, u16)> {
-        if self.protocol == Some(TCP) { self.ports } else { None }
+    /// Protocol (the low byte), [`HAS_PORTS`] and [`NO_PROTOCOL`] in one word.
+    #[inline]
+    pub fn class(&self) -> u16 {
+        self.class
+    }
+
+    /// Source port; 0 without ports.
+    #[inline]
+    pub fn src_port(&self) -> u16 {
+        (self.ports >> 16) as u16
+    }
+
+    /// Destination port; 0 without ports.
+    #[inline]
+    pub fn dst_port(&self) -> u16 {
+        self.ports as u16
+    }
+
+    /// Source and destination port; `None` for a later fragment, a protocol without ports, or ports
+    /// that are cut off.
+    #[inline]
+    pub fn ports(&self) -> Option<(u16, u16)> {
+        (self.class & HAS_PORTS != 0).then(|| (self.src_port(), self.dst_port()))
+    }
+
+    /// The upper layer's protocol.
+    #[inline]
+    pub fn protocol(&self) -> Option<u8> {
+        (self.class & NO_PROTOCOL == 0).then_some(self.class as u8)
+    }
+
+    /// For a fragment, the protocol that all fragments of the datagram name.
+    #[inline]
+    pub fn fragment(&self) -> Option<u8> {
+        (self.fragment & IS_FRAGMENT != 0).then_some(self.fragment as u8)
+    }
+
+    /// True for a UDP packet that shows its ports.
+    #[inline]
+    pub fn is_udp(&self) -> bool {
+        self.class == HAS_PORTS | UDP as u16
+    }
+
+    /// True for a TCP packet that shows its ports.
+    #[inline]
+    pub fn is_tcp(&self) -> bool {
+        self.class == HAS_PORTS | TCP as u16
     }
 
     /// 14 bits, the same for both directions of a flow and for all fragments of a datagram; they
@@ -59,10 +127,11 @@ impl FlowKey {
     ///
     /// Each end is mixed by itself and the two are added, which is what makes it symmetric.
     /// Cost: about 20 instructions for IPv4.
+    #[inline]
     pub fn hash(&self) -> u16 {
-        let (protocol, (src_port, dst_port)) = match self.fragment {
-            Some(protocol) => (protocol, (0, 0)),
-            None => (self.protocol.unwrap_or(0), self.ports.unwrap_or((0, 0))),
+        let (protocol, src_port, dst_port) = match self.fragment() {
+            Some(protocol) => (protocol, 0, 0),
+            None => (self.class as u8, self.src_port(), self.dst_port()),
         };
         let ends = match self.addresses {
             Addresses::V4 { src, dst } => mix(u64::from(src) << 16 | u64::from(src_port))
@@ -74,12 +143,14 @@ impl FlowKey {
 }
 
 /// One multiplication and a fold of its high half: every input bit reaches the upper output bits.
+#[inline]
 fn mix(value: u64) -> u64 {
     let product = u128::from(value ^ 0x243f_6a88_85a3_08d3) * 0x9e37_79b9_7f4a_7c15;
     (product as u64) ^ (product >> 64) as u64
 }
 
 /// [`mix`] of an IPv6 end.
+#[inline]
 fn mix6(address: u128, port: u16) -> u64 {
     mix(mix((address >> 64) as u64).wrapping_add(address as u64) ^ u64::from(port))
 }
@@ -96,6 +167,10 @@ mod tests {
         ]
     }
 
+    fn wire((src, dst): (u16, u16)) -> [u8; 4] {
+        (u32::from(src) << 16 | u32::from(dst)).to_be_bytes()
+    }
+
     fn reversed(addresses: Addresses) -> Addresses {
         match addresses {
             Addresses::V4 { src, dst } => Addresses::V4 { src: dst, dst: src },
@@ -106,20 +181,16 @@ mod tests {
     proptest! {
         #[test]
         fn both_directions_hash_alike(a in addresses(), ports: Option<(u16, u16)>, protocol: Option<u8>) {
-            let there = FlowKey { addresses: a, ports, protocol, fragment: None };
-            let back = FlowKey {
-                addresses: reversed(a),
-                ports: ports.map(|(s, d)| (d, s)),
-                ..there
-            };
+            let there = FlowKey::new(a, protocol, ports.map(wire), None);
+            let back = FlowKey::new(reversed(a), protocol, ports.map(|(s, d)| wire((d, s))), None);
             prop_assert_eq!(there.hash(), back.hash());
             prop_assert!(there.hash() < 1 << 14);
         }
 
         #[test]
         fn fragments_of_a_datagram_hash_alike(a in addresses(), ports: (u16, u16), next: u8) {
-            let first = FlowKey { addresses: a, ports: Some(ports), protocol: Some(17), fragment: Some(next) };
-            let later = FlowKey { addresses: a, ports: None, protocol: Some(next), fragment: Some(next) };
+            let first = FlowKey::new(a, Some(UDP), Some(wire(ports)), Some(next));
+            let later = FlowKey::new(a, Some(next), None, Some(next));
             prop_assert_eq!(first.hash(), later.hash());
         }
     }
@@ -130,12 +201,9 @@ mod tests {
         // half or more than twice its share.
         let mut buckets = [0u32; 64];
         for n in 0..100_000u32 {
-            let key = FlowKey {
-                addresses: Addresses::V4 { src: 0x0a00_0000 | n & 0xff, dst: 0x0a01_0001 },
-                ports: Some((1024 + (n >> 8) as u16, 443)),
-                protocol: Some(TCP),
-                fragment: None,
-            };
+            let addresses = Addresses::V4 { src: 0x0a00_0000 | n & 0xff, dst: 0x0a01_0001 };
+            let ports = wire((1024 + (n >> 8) as u16, 443));
+            let key = FlowKey::new(addresses, Some(TCP), Some(ports), None);
             buckets[usize::from(key.hash() >> 8)] += 1;
         }
         let share = 100_000 / 64;

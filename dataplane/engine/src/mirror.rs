@@ -3,47 +3,62 @@
 //! Stages never call stages; [`mirror_burst`] calls each in turn. Each leaves its results in
 //! [`Scratch`], which a worker allocates once.
 
-use arrayvec::ArrayVec;
-
 use crate::burst::{BURST_MAX, Burst};
 use crate::copy::{self, gather};
 use crate::drop_reason::{Skipped, Unmirrored};
 use crate::flow_key::FlowKey;
 use crate::parse::{HEADERS_LEN_MAX, Kind, Parsed, parse};
 use crate::port::{Devices, Mbuf};
-use crate::rule::Direction;
-use crate::rule_table::{RuleTable, Verdict};
+use crate::rule::RuleAction;
+use crate::rule_table::{Match, RuleTable};
 use crate::source::Source;
 use crate::stats::{SessionStats, ViewStats, WorkerStats};
 use crate::tool::{COPIES_MAX, CopyMeta, ToolPort};
 use crate::units::{PortIndex, SessionIndex};
 use crate::view::View;
+use crate::wire::ethernet::ADDRESSES_LEN;
 
-/// One frame for one of its sources.
-#[derive(Debug, Clone, Copy)]
-struct Evaluation {
-    frame: u8,
-    state: State,
+/// What an evaluation wants before a session is found, and after none is.
+const NOTHING: SessionIndex = SessionIndex(u32::MAX);
+
+/// Evaluations of one burst, a frame's beside each other, by columns: each stage writes whole words
+/// that the next reads whole.
+struct Evaluations {
+    len: usize,
+    /// Which frame of the burst.
+    frame: [u8; COPIES_MAX],
+    /// For whom; [`Source::NONE`] when rules are not asked (any more).
+    source: [Source; COPIES_MAX],
+    /// Whose copy is wanted, or [`NOTHING`].
+    wanted: [SessionIndex; COPIES_MAX],
 }
 
-/// How far an evaluation has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Rules have to be looked up.
-    Pending(Source),
-    /// Nothing is mirrored.
-    Settled,
-    /// The session wants a copy.
-    Wanted(SessionIndex),
+impl Evaluations {
+    #[inline]
+    fn push(&mut self, frame: usize, source: Source, wanted: SessionIndex) {
+        self.frame[self.len] = frame as u8;
+        self.source[self.len] = source;
+        self.wanted[self.len] = wanted;
+        self.len += 1;
+    }
+
+    /// Frames and sessions of the wanted copies, in order.
+    fn wanted(&self) -> impl Iterator<Item = (usize, SessionIndex)> + '_ {
+        let all = self.frame.iter().zip(&self.wanted).take(self.len);
+        all.filter(|&(_, &session)| session != NOTHING)
+            .map(|(&frame, &session)| (usize::from(frame), session))
+    }
 }
 
 /// The intermediate results of one burst.
 pub struct Scratch {
     parsed: [Parsed; BURST_MAX],
-    evaluations: ArrayVec<Evaluation, COPIES_MAX>,
-    keys: ArrayVec<FlowKey, COPIES_MAX>,
-    places: ArrayVec<u8, COPIES_MAX>,
-    verdicts: [Verdict; COPIES_MAX],
+    keys: [FlowKey; BURST_MAX],
+    evaluations: Evaluations,
+    /// The lookup at hand: frames, their evaluations, what was found.
+    which: [u8; COPIES_MAX],
+    places: [u8; COPIES_MAX],
+    matches: [Match; COPIES_MAX],
     headers: Box<[u8]>,
 }
 
@@ -57,10 +72,16 @@ impl Default for Scratch {
     fn default() -> Self {
         Self {
             parsed: [Parsed::EMPTY; BURST_MAX],
-            evaluations: ArrayVec::new(),
-            keys: ArrayVec::new(),
-            places: ArrayVec::new(),
-            verdicts: [Verdict::NoMatch; COPIES_MAX],
+            keys: [FlowKey::EMPTY; BURST_MAX],
+            evaluations: Evaluations {
+                len: 0,
+                frame: [0; COPIES_MAX],
+                source: [Source::NONE; COPIES_MAX],
+                wanted: [NOTHING; COPIES_MAX],
+            },
+            which: [0; COPIES_MAX],
+            places: [0; COPIES_MAX],
+            matches: [Match::NONE; COPIES_MAX],
             headers: vec![0; HEADERS_LEN_MAX].into(),
         }
     }
@@ -101,11 +122,13 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
 }
 
 fn parse_burst<M: Mbuf>(frames: &[M], scratch: &mut Scratch) {
-    for (frame, parsed) in frames.iter().zip(&mut scratch.parsed) {
-        *parsed = parse(frame.head(), frame.len()).unwrap_or_else(|_split| {
+    let places = scratch.parsed.iter_mut().zip(&mut scratch.keys);
+    for (frame, (parsed, key)) in frames.iter().zip(places) {
+        if parse(frame.head(), frame.len(), parsed, key).is_err() {
             let held = gather(frame, 0, &mut scratch.headers);
-            parse(&scratch.headers[..held], frame.len()).unwrap_or(Parsed::EMPTY)
-        });
+            let whole = parse(&scratch.headers[..held], frame.len(), parsed, key);
+            debug_assert!(whole.is_ok(), "no header reaches beyond HEADERS_LEN_MAX");
+        }
     }
 }
 
@@ -116,98 +139,102 @@ fn attribute_burst<M: Mbuf, T: RuleTable>(
     scratch: &mut Scratch,
     unmirrored: &mut [u64; Unmirrored::COUNT],
 ) {
-    scratch.evaluations.clear();
     let sources = &view.ports[port.at()];
-    for (at, (frame, parsed)) in frames.iter().zip(&scratch.parsed).enumerate() {
-        let (egress, ingress) = if frame.head().len() < 12 && !frame.is_contiguous() {
-            let mut addresses = [0; 12];
+    let evaluations = &mut scratch.evaluations;
+    evaluations.len = 0;
+    let parsed = scratch.parsed.iter().zip(&scratch.keys);
+    for (at, (frame, (parsed, key))) in frames.iter().zip(parsed).enumerate() {
+        let of_frame = if frame.head().len() < ADDRESSES_LEN && !frame.is_contiguous() {
+            let mut addresses = [0; ADDRESSES_LEN];
             let held = gather(frame, 0, &mut addresses);
             sources.sources(&addresses[..held], parsed.vid)
         } else {
             sources.sources(frame.head(), parsed.vid)
         };
-        let mut evaluations = 0;
-        for source in [egress, ingress].into_iter().flatten() {
-            evaluations += 1;
-            let state = match admit(view, parsed, source) {
-                Ok(state) => state,
-                Err(reason) => {
-                    unmirrored[reason as usize] += 1;
-                    continue;
-                }
-            };
-            scratch.evaluations.push(Evaluation { frame: at as u8, state });
-        }
-        if evaluations == 0 {
+        if of_frame == [Source::NONE; 2] {
             unmirrored[Unmirrored::NoSource as usize] += 1;
+            continue;
+        }
+        let exempt = exempt(view, parsed, key);
+        for source in of_frame.into_iter().filter(|source| source.is_some()) {
+            match exempt {
+                None => evaluations.push(at, source, NOTHING),
+                Some(Exemption::Unmirrored(reason)) => unmirrored[reason as usize] += 1,
+                Some(Exemption::AmazonDns) => match view.amazon_dns(source.interface()) {
+                    Some(session) => evaluations.push(at, Source::NONE, session),
+                    None => unmirrored[Unmirrored::NoMatch as usize] += 1,
+                },
+            }
         }
     }
 }
 
-/// Settles what rules never see.
-fn admit<T: RuleTable>(
-    view: &View<T>,
-    parsed: &Parsed,
-    source: Source,
-) -> Result<State, Unmirrored> {
+/// What rules never see.
+#[derive(Clone, Copy)]
+enum Exemption {
+    Unmirrored(Unmirrored),
+    AmazonDns,
+}
+
+#[inline]
+fn exempt<T: RuleTable>(view: &View<T>, parsed: &Parsed, key: &FlowKey) -> Option<Exemption> {
     match parsed.kind {
-        Kind::Malformed => Err(Unmirrored::Malformed),
-        Kind::NotIp => Err(Unmirrored::NotIp),
-        Kind::Ip if view.exempt.is_never_mirrored(&parsed.key) => Err(Unmirrored::NeverMirrored),
-        Kind::Ip if view.exempt.is_amazon_dns(&parsed.key) => {
-            view.amazon_dns(source.0).map(State::Wanted).ok_or(Unmirrored::NoMatch)
+        Kind::Malformed => Some(Exemption::Unmirrored(Unmirrored::Malformed)),
+        Kind::NotIp => Some(Exemption::Unmirrored(Unmirrored::NotIp)),
+        Kind::Ip if view.exempt.is_never_mirrored(key) => {
+            Some(Exemption::Unmirrored(Unmirrored::NeverMirrored))
         }
-        Kind::Ip => Ok(State::Pending(source)),
+        Kind::Ip if view.exempt.is_amazon_dns(key) => Some(Exemption::AmazonDns),
+        Kind::Ip => None,
     }
 }
 
-/// Looks up all pending evaluations, those of one source and direction at a time.
+/// Looks up all evaluations that rules are asked for, those of one source and direction at a time.
 fn classify_burst<D: Devices, T: RuleTable>(
     view: &View<T>,
     scratch: &mut Scratch,
     outlets: &mut Outlets<'_, D>,
 ) {
-    let mut start = 0;
-    while let Some((at, source)) = next_pending(&scratch.evaluations, start) {
-        scratch.keys.clear();
-        scratch.places.clear();
-        for (place, evaluation) in scratch.evaluations.iter().enumerate().skip(at) {
-            if evaluation.state == State::Pending(source) {
-                scratch.keys.push(scratch.parsed[usize::from(evaluation.frame)].key);
-                scratch.places.push(place as u8);
-            }
+    let evaluations = &mut scratch.evaluations;
+    for start in 0..evaluations.len {
+        let source = evaluations.source[start];
+        if !source.is_some() {
+            continue;
         }
-        let (interface, direction): (_, Direction) = source;
-        let verdicts = &mut scratch.verdicts[..scratch.keys.len()];
-        view.table(interface, direction).classify(&scratch.keys, verdicts);
-        for (&place, &verdict) in scratch.places.iter().zip(&*verdicts) {
-            scratch.evaluations[usize::from(place)].state = settle(verdict, outlets);
+        let mut count = 0;
+        for place in start..evaluations.len {
+            // Written always, kept when it is one: no branch to mispredict.
+            scratch.which[count] = evaluations.frame[place];
+            scratch.places[count] = place as u8;
+            count += usize::from(evaluations.source[place] == source);
         }
-        start = at + 1;
+        let table = view.table(source.interface(), source.direction());
+        let matches = &mut scratch.matches[..count];
+        table.classify(&scratch.keys, &scratch.which[..count], matches);
+        for (&place, &found) in scratch.places.iter().zip(&*matches) {
+            evaluations.source[usize::from(place)] = Source::NONE;
+            evaluations.wanted[usize::from(place)] = settle(table, found, outlets);
+        }
     }
 }
 
-fn next_pending(evaluations: &[Evaluation], start: usize) -> Option<(usize, Source)> {
-    evaluations.iter().enumerate().skip(start).find_map(|(at, evaluation)| match evaluation.state {
-        State::Pending(source) => Some((at, source)),
-        _ => None,
-    })
-}
-
-fn settle<D: Devices>(verdict: Verdict, outlets: &mut Outlets<'_, D>) -> State {
-    match verdict {
-        Verdict::Accept { session, rule } => {
-            outlets.view.rule_hits[rule.at()] += 1;
-            State::Wanted(session)
-        }
-        Verdict::Reject { rule, .. } => {
-            outlets.view.rule_hits[rule.at()] += 1;
+/// Counts what a lookup found; the session that wants a copy, or [`NOTHING`].
+#[inline]
+fn settle<D: Devices, T: RuleTable>(
+    table: &T,
+    found: Match,
+    outlets: &mut Outlets<'_, D>,
+) -> SessionIndex {
+    let Some(verdict) = table.verdict(found) else {
+        outlets.worker.unmirrored[Unmirrored::NoMatch as usize] += 1;
+        return NOTHING;
+    };
+    outlets.view.rule_hits[verdict.rule.at()] += 1;
+    match verdict.action {
+        RuleAction::Accept => verdict.session,
+        RuleAction::Reject => {
             outlets.worker.unmirrored[Unmirrored::Rejected as usize] += 1;
-            State::Settled
-        }
-        Verdict::NoMatch => {
-            outlets.worker.unmirrored[Unmirrored::NoMatch as usize] += 1;
-            State::Settled
+            NOTHING
         }
     }
 }
@@ -219,14 +246,8 @@ fn copy_burst<D: Devices, T: RuleTable>(
     scratch: &Scratch,
     outlets: &mut Outlets<'_, D>,
 ) {
-    for evaluation in &scratch.evaluations {
-        if let State::Wanted(session) = evaluation.state {
-            let frame = &frames[usize::from(evaluation.frame)];
-            let parsed = &scratch.parsed[usize::from(evaluation.frame)];
-            let wanted =
-                Wanted { session, flow_hash: parsed.key.hash(), strip: strip(view, parsed) };
-            copy_one(view, frame, wanted, outlets);
-        }
+    for (at, session) in scratch.evaluations.wanted() {
+        copy_one(view, &frames[at], Wanted::new(view, scratch, at, session), outlets);
     }
 }
 
@@ -239,27 +260,20 @@ fn give_burst<D: Devices, T: RuleTable>(
 ) {
     let count = frames.len();
     let mut unwanted = Burst::new();
-    let mut rest = scratch.evaluations.as_slice();
+    let mut wanted = scratch.evaluations.wanted().peekable();
     for (at, frame) in frames.take_front(count).enumerate() {
-        let own = rest.iter().take_while(|evaluation| usize::from(evaluation.frame) == at).count();
-        let (of_frame, of_others) = rest.split_at(own);
-        rest = of_others;
-        let mut wanted = of_frame.iter().filter_map(|evaluation| match evaluation.state {
-            State::Wanted(session) => Some(session),
-            _ => None,
-        });
-        let parsed = &scratch.parsed[at];
-        let Some(mut session) = wanted.next() else {
+        let mut last = None;
+        while let Some((_, session)) = wanted.next_if(|&(wanted_at, _)| wanted_at == at) {
+            if let Some(earlier) = last.replace(session) {
+                copy_one(view, &frame, Wanted::new(view, scratch, at, earlier), outlets);
+            }
+        }
+        if let Some(session) = last {
+            give_one(view, frame, Wanted::new(view, scratch, at, session), outlets);
+        } else {
             let fits = unwanted.push(frame);
             debug_assert!(fits.is_ok(), "as many frames as the burst had");
-            continue;
-        };
-        let (flow_hash, strip) = (parsed.key.hash(), strip(view, parsed));
-        if let Some(last) = wanted.next() {
-            copy_one(view, &frame, Wanted { session, flow_hash, strip }, outlets);
-            session = last;
         }
-        give_one(view, frame, Wanted { session, flow_hash, strip }, outlets);
     }
     *frames = unwanted;
 }
@@ -272,11 +286,22 @@ struct Wanted {
     strip: usize,
 }
 
-fn strip<T: RuleTable>(view: &View<T>, parsed: &Parsed) -> usize {
-    if view.keep_inner_vlan { 0 } else { parsed.tags_len.into() }
+impl Wanted {
+    #[inline]
+    fn new<T: RuleTable>(
+        view: &View<T>,
+        scratch: &Scratch,
+        frame: usize,
+        session: SessionIndex,
+    ) -> Self {
+        let tags_len = scratch.parsed[frame].tags_len;
+        let strip = if view.keep_inner_vlan { 0 } else { tags_len.into() };
+        Self { session, flow_hash: scratch.keys[frame].hash(), strip }
+    }
 }
 
 /// Counts a copy that a session wants, and the reason if it can't be had.
+#[inline]
 fn counted<T>(
     sessions: &mut [SessionStats],
     session: SessionIndex,
@@ -287,6 +312,7 @@ fn counted<T>(
     copied.map_err(|reason| stats.skipped[reason as usize] += 1).ok()
 }
 
+#[inline]
 fn copy_one<D: Devices, T: RuleTable>(
     view: &View<T>,
     frame: &D::Mbuf,
@@ -297,6 +323,7 @@ fn copy_one<D: Devices, T: RuleTable>(
     counted(&mut outlets.view.sessions, wanted.session, copied);
 }
 
+#[inline]
 fn try_copy<D: Devices, T: RuleTable>(
     view: &View<T>,
     frame: &D::Mbuf,
@@ -313,6 +340,7 @@ fn try_copy<D: Devices, T: RuleTable>(
     Ok(())
 }
 
+#[inline]
 fn give_one<D: Devices, T: RuleTable>(
     view: &View<T>,
     frame: D::Mbuf,
@@ -323,6 +351,7 @@ fn give_one<D: Devices, T: RuleTable>(
     counted(&mut outlets.view.sessions, wanted.session, given);
 }
 
+#[inline]
 fn try_give<D: Devices, T: RuleTable>(
     view: &View<T>,
     mut frame: D::Mbuf,
@@ -350,6 +379,7 @@ fn try_give<D: Devices, T: RuleTable>(
 }
 
 /// What a copy needs before a buffer is touched.
+#[inline]
 fn prepare<'a, D: Devices, T: RuleTable>(
     view: &'a View<T>,
     frame: &D::Mbuf,
@@ -368,6 +398,7 @@ fn prepare<'a, D: Devices, T: RuleTable>(
     Ok((tool, encap, plan))
 }
 
+#[inline]
 fn meta(wanted: Wanted, plan: &copy::Plan) -> CopyMeta {
     CopyMeta {
         session: wanted.session,

@@ -35,7 +35,7 @@ pub enum Kind {
     Malformed,
 }
 
-/// What the parser proved about a frame.
+/// What the parser proved about a frame, beside its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parsed {
     /// The kind.
@@ -44,14 +44,11 @@ pub struct Parsed {
     pub tags_len: u8,
     /// VLAN identifier of the outermost tag; 0 for none and for a priority tag.
     pub vid: u16,
-    /// Addresses, protocol, ports; meaningless unless `kind` is [`Kind::Ip`].
-    pub key: FlowKey,
 }
 
 impl Parsed {
     /// Nothing proved yet.
-    pub const EMPTY: Self =
-        Self { kind: Kind::Malformed, tags_len: 0, vid: 0, key: FlowKey::EMPTY };
+    pub const EMPTY: Self = Self { kind: Kind::Malformed, tags_len: 0, vid: 0 };
 }
 
 /// The answer lies in a later segment: gather [`HEADERS_LEN_MAX`] bytes and parse again.
@@ -73,6 +70,7 @@ struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// `N` bytes at `at`, of those before `end`.
+    #[inline]
     fn chunk<const N: usize>(self, at: usize, end: usize) -> Result<&'a [u8; N], Stop> {
         if at + N > end {
             return Err(Stop::Malformed);
@@ -81,24 +79,40 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Parses a frame of `len` bytes of which `head` holds the first.
+/// Parses a frame of `len` bytes of which `head` holds the first, into `parsed` and, where it is IP,
+/// `key`.
 /// Errors: [`Split`] when a header lies beyond `head` but inside the frame, which can't happen when
 /// `head` holds the whole frame or [`HEADERS_LEN_MAX`] bytes. Cost: tens of instructions.
-pub fn parse(head: &[u8], len: usize) -> Result<Parsed, Split> {
-    let mut parsed = Parsed::EMPTY;
-    match parse_ethernet(Frame { head, len }, &mut parsed) {
+#[inline]
+pub fn parse(head: &[u8], len: usize, parsed: &mut Parsed, key: &mut FlowKey) -> Result<(), Split> {
+    match parse_ethernet(Frame { head, len }, parsed, key) {
         Ok(kind) => parsed.kind = kind,
         Err(Stop::Malformed) => parsed.kind = Kind::Malformed,
         Err(Stop::Split) => return Err(Split),
     }
-    Ok(parsed)
+    Ok(())
 }
 
-fn parse_ethernet(frame: Frame<'_>, parsed: &mut Parsed) -> Result<Kind, Stop> {
+#[inline]
+fn parse_ethernet(frame: Frame<'_>, parsed: &mut Parsed, key: &mut FlowKey) -> Result<Kind, Stop> {
+    (parsed.tags_len, parsed.vid) = (0, 0);
     let mut at = ethernet::ADDRESSES_LEN;
     let mut ethertype = u16::from_be_bytes(*frame.chunk(at, frame.len)?);
     at += 2;
-    while vlan::is_tag(ethertype) {
+    if vlan::is_tag(ethertype) {
+        (at, ethertype) = walk_tags(frame, at, parsed)?;
+    }
+    match ethertype {
+        ethertype::IPV4 => *key = parse_ipv4(frame, at)?,
+        ethertype::IPV6 => *key = parse_ipv6(frame, at)?,
+        _ => return Ok(Kind::NotIp),
+    }
+    Ok(Kind::Ip)
+}
+
+/// Walks VLAN tags, the first of which has its type before `at`; where and what follows them.
+fn walk_tags(frame: Frame<'_>, mut at: usize, parsed: &mut Parsed) -> Result<(usize, u16), Stop> {
+    loop {
         // The outermost VLAN tells sources apart even when the frame ends behind it.
         let tci = u16::from_be_bytes(*frame.chunk(at, frame.len)?);
         if parsed.tags_len == 0 {
@@ -107,19 +121,17 @@ fn parse_ethernet(frame: Frame<'_>, parsed: &mut Parsed) -> Result<Kind, Stop> {
         if usize::from(parsed.tags_len) == vlan::TAGS_MAX * vlan::TAG_LEN {
             return Err(Stop::Malformed);
         }
-        ethertype = u16::from_be_bytes(*frame.chunk(at + 2, frame.len)?);
+        let ethertype = u16::from_be_bytes(*frame.chunk(at + 2, frame.len)?);
         parsed.tags_len += vlan::TAG_LEN as u8;
         at += vlan::TAG_LEN;
+        if !vlan::is_tag(ethertype) {
+            return Ok((at, ethertype));
+        }
     }
-    match ethertype {
-        ethertype::IPV4 => parse_ipv4(frame, at, &mut parsed.key)?,
-        ethertype::IPV6 => parse_ipv6(frame, at, &mut parsed.key)?,
-        _ => return Ok(Kind::NotIp),
-    }
-    Ok(Kind::Ip)
 }
 
-fn parse_ipv4(frame: Frame<'_>, at: usize, key: &mut FlowKey) -> Result<(), Stop> {
+#[inline]
+fn parse_ipv4(frame: Frame<'_>, at: usize) -> Result<FlowKey, Stop> {
     let header = ipv4::Header(frame.chunk(at, frame.len)?);
     let (header_len, total_len) = (header.header_len(), header.total_len());
     if header.version() != 4
@@ -129,36 +141,39 @@ fn parse_ipv4(frame: Frame<'_>, at: usize, key: &mut FlowKey) -> Result<(), Stop
     {
         return Err(Stop::Malformed);
     }
-    key.addresses = Addresses::V4 { src: header.src(), dst: header.dst() };
-    key.protocol = Some(header.protocol());
+    let addresses = Addresses::V4 { src: header.src(), dst: header.dst() };
+    let protocol = header.protocol();
     let is_later = header.fragment_offset() != 0;
-    key.fragment = (is_later || header.has_more_fragments()).then_some(header.protocol());
+    let fragment = (is_later || header.has_more_fragments()).then_some(protocol);
     // A total length of 0 is what receive offload leaves in a giant: up to the end of the frame.
     let end = if total_len == 0 { frame.len } else { frame.len.min(at + total_len) };
-    key.ports =
-        if is_later { None } else { ports(frame, at + header_len, end, header.protocol())? };
-    Ok(())
+    let ports = if is_later { None } else { ports(frame, at + header_len, end, protocol)? };
+    Ok(FlowKey::new(addresses, Some(protocol), ports, fragment))
 }
 
-fn parse_ipv6(frame: Frame<'_>, at: usize, key: &mut FlowKey) -> Result<(), Stop> {
+#[inline]
+fn parse_ipv6(frame: Frame<'_>, at: usize) -> Result<FlowKey, Stop> {
     let header = ipv6::Header(frame.chunk(at, frame.len)?);
     if header.version() != 6 {
         return Err(Stop::Malformed);
     }
-    key.addresses = Addresses::V6 { src: header.src(), dst: header.dst() };
+    let addresses = Addresses::V6 { src: header.src(), dst: header.dst() };
     let payload = at + ipv6::HEADER_LEN;
     let end = match header.payload_len() {
         0 => frame.len,
         len => frame.len.min(payload + len),
     };
-    let upper = walk_extensions(frame, payload, end, header.next_header())?;
-    key.protocol = upper.protocol;
-    key.fragment = upper.fragment;
-    key.ports = match (upper.protocol, upper.is_later) {
+    let next = header.next_header();
+    if !is_extension(next) {
+        let ports = ports(frame, payload, end, next)?;
+        return Ok(FlowKey::new(addresses, Some(next), ports, None));
+    }
+    let upper = walk_extensions(frame, payload, end, next)?;
+    let ports = match (upper.protocol, upper.is_later) {
         (Some(protocol), false) => ports(frame, upper.at, end, protocol)?,
         _ => None,
     };
-    Ok(())
+    Ok(FlowKey::new(addresses, upper.protocol, ports, upper.fragment))
 }
 
 /// Where a chain of extension headers ends.
@@ -229,20 +244,14 @@ const fn is_extension(next: u8) -> bool {
     )
 }
 
-/// Source and destination port at `at`, when the protocol has them and both lie before `end`.
-fn ports(
-    frame: Frame<'_>,
-    at: usize,
-    end: usize,
-    protocol: u8,
-) -> Result<Option<(u16, u16)>, Stop> {
+/// The ports at `at`, when the protocol has them and both lie before `end`.
+#[inline]
+fn ports(frame: Frame<'_>, at: usize, end: usize, protocol: u8) -> Result<Option<[u8; 4]>, Stop> {
     if !matches!(protocol, TCP | UDP | SCTP) {
         return Ok(None);
     }
     match frame.chunk(at, end) {
-        Ok(&[s0, s1, d0, d1]) => {
-            Ok(Some((u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]))))
-        }
+        Ok(ports) => Ok(Some(*ports)),
         Err(Stop::Malformed) => Ok(None),
         Err(Stop::Split) => Err(Stop::Split),
     }

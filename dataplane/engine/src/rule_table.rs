@@ -10,29 +10,8 @@ mod linear;
 pub use linear::LinearTable;
 
 use crate::flow_key::FlowKey;
-use crate::rule::FilterRule;
+use crate::rule::{FilterRule, RuleAction};
 use crate::units::{RuleIndex, SessionIndex};
-
-/// What a lookup settles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// No rule of any session matches.
-    NoMatch,
-    /// The session wants a copy, because of the rule.
-    Accept {
-        /// Whose copy.
-        session: SessionIndex,
-        /// Which rule settled it.
-        rule: RuleIndex,
-    },
-    /// Settled without a copy by the rule.
-    Reject {
-        /// Whose filter it was.
-        session: SessionIndex,
-        /// Which rule settled it.
-        rule: RuleIndex,
-    },
-}
 
 /// One rule in its place in a table.
 #[derive(Debug, Clone, Copy)]
@@ -45,12 +24,41 @@ pub struct TableRule<'a> {
     pub rule: &'a FilterRule,
 }
 
+/// What a rule settles, in its place in a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// The session for which it stands there.
+    pub session: SessionIndex,
+    /// Its position in the snapshot.
+    pub rule: RuleIndex,
+    /// Whether the session gets a copy.
+    pub action: RuleAction,
+}
+
+impl From<&TableRule<'_>> for Verdict {
+    fn from(entry: &TableRule<'_>) -> Self {
+        Self { session: entry.session, rule: entry.index, action: entry.rule.action }
+    }
+}
+
+/// The outcome of a lookup: the place of the first rule that matches, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match(u32);
+
+impl Match {
+    /// No rule of any session matches.
+    pub const NONE: Self = Self(u32::MAX);
+}
+
 /// A compiled, immutable, ordered set of rules; shared by all workers.
 pub trait RuleTable: Send + Sync + Sized {
     /// Compiles rules, the first of which goes first. Thread: publisher.
     fn compile(rules: &[TableRule<'_>]) -> Self;
 
-    /// Settles each key: `verdicts[n]` is that of `keys[n]`; both have the same length.
-    /// Thread: worker. Cost: no allocation.
-    fn classify(&self, keys: &[FlowKey], verdicts: &mut [Verdict]);
+    /// Looks up `keys[which[n]]` for each `n`, into `matches[n]`; `which` and `matches` have the
+    /// same length, and every place in `which` is one of `keys`. Thread: worker. Cost: no allocation.
+    fn classify(&self, keys: &[FlowKey], which: &[u8], matches: &mut [Match]);
+
+    /// What a match settles; `None` for [`Match::NONE`].
+    fn verdict(&self, found: Match) -> Option<Verdict>;
 }

@@ -12,8 +12,34 @@ use crate::rule::Direction;
 use crate::units::{InterfaceIndex, Mac, VlanId};
 use crate::wire::ethernet;
 
-/// One evaluation of a frame: for whom, and in which direction.
-pub type Source = (InterfaceIndex, Direction);
+/// An interface and the direction of a frame as it sees it, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source(u32);
+
+impl Source {
+    /// Nobody.
+    pub const NONE: Self = Self(u32::MAX);
+
+    /// The frame goes from (egress) or to (ingress) the interface.
+    pub const fn new(interface: InterfaceIndex, direction: Direction) -> Self {
+        Self((interface.0 as u32) << 1 | matches!(direction, Direction::Egress) as u32)
+    }
+
+    /// Somebody.
+    pub const fn is_some(self) -> bool {
+        self.0 != Self::NONE.0
+    }
+
+    /// The interface. Meaningless for [`Source::NONE`].
+    pub const fn interface(self) -> InterfaceIndex {
+        InterfaceIndex((self.0 >> 1) as u16)
+    }
+
+    /// The direction. Meaningless for [`Source::NONE`].
+    pub const fn direction(self) -> Direction {
+        if self.0 & 1 == 1 { Direction::Egress } else { Direction::Ingress }
+    }
+}
 
 /// Who claims the frames that one port receives.
 #[derive(Debug, Clone, Default)]
@@ -26,17 +52,18 @@ pub struct PortSources {
 
 impl PortSources {
     /// The at most two sources of a frame that starts with `head` and whose outermost VLAN is `vid`
-    /// (0 for none), egress first.
-    pub fn sources(&self, head: &[u8], vid: u16) -> (Option<Source>, Option<Source>) {
+    /// (0 for none): the egress of one interface, then the ingress of another.
+    #[inline]
+    pub fn sources(&self, head: &[u8], vid: u16) -> [Source; 2] {
+        let source = |found: Option<InterfaceIndex>, direction| match found {
+            Some(interface) => Source::new(interface, direction),
+            None => Source::NONE,
+        };
         let egress = self.egress.find(|| ethernet::src(head), vid);
         let ingress = self.ingress.find(|| ethernet::dst(head), vid);
-        (
-            egress.map(|interface| (interface, Direction::Egress)),
-            // Both addresses of one interface (on a span): one evaluation, egress.
-            ingress
-                .filter(|&interface| egress != Some(interface))
-                .map(|interface| (interface, Direction::Ingress)),
-        )
+        // Both addresses of one interface (on a span): one evaluation, egress.
+        let ingress = if ingress == egress { None } else { ingress };
+        [source(egress, Direction::Egress), source(ingress, Direction::Ingress)]
     }
 }
 
@@ -51,6 +78,8 @@ pub struct Claims {
     has_mac: bool,
     /// Some claim has a VLAN.
     has_vlan: bool,
+    /// All frames are this interface's.
+    whole: Option<InterfaceIndex>,
     all: Vec<(Option<Mac>, Option<VlanId>, InterfaceIndex)>,
 }
 
@@ -74,16 +103,26 @@ impl Claims {
         self.has_any_mac |= mac.is_none();
         self.has_mac |= mac.is_some();
         self.has_vlan |= vlan.is_some();
+        if mac.is_none() && vlan.is_none() {
+            self.whole = Some(interface);
+        }
         let vid = vlan.map_or(0, VlanId::value);
         self.by_key.insert(key(mac.unwrap_or_default(), vid), interface);
         Ok(())
     }
 
     /// Who claims a frame. `mac` is asked only when some claim has an address.
+    #[inline]
     fn find(&self, mac: impl FnOnce() -> Option<Mac>, vid: u16) -> Option<InterfaceIndex> {
-        if self.all.is_empty() {
-            return None;
+        // A claim on everything is the only one there can be.
+        if self.whole.is_some() || self.all.is_empty() {
+            self.whole
+        } else {
+            self.look_up(mac, vid)
         }
+    }
+
+    fn look_up(&self, mac: impl FnOnce() -> Option<Mac>, vid: u16) -> Option<InterfaceIndex> {
         let with_vlan = |mac: Mac| {
             let narrowed =
                 if self.has_vlan && vid != 0 { self.by_key.get(&key(mac, vid)) } else { None };
@@ -132,6 +171,7 @@ mod tests {
 
     const A: InterfaceIndex = InterfaceIndex(0);
     const B: InterfaceIndex = InterfaceIndex(1);
+    const A_OUT: Source = Source::new(A, Direction::Egress);
     const MAC_A: Mac = Mac([2, 0, 0, 0, 0, 0xa]);
     const MAC_B: Mac = Mac([2, 0, 0, 0, 0, 0xb]);
 
@@ -147,8 +187,8 @@ mod tests {
     fn a_whole_port_claims_even_an_empty_frame() {
         let mut sources = PortSources::default();
         assert_eq!(sources.egress.add(None, None, A), Ok(()));
-        assert_eq!(sources.sources(&[], 0), (Some((A, Direction::Egress)), None));
-        assert_eq!(sources.sources(&[], 7), (Some((A, Direction::Egress)), None));
+        assert_eq!(sources.sources(&[], 0), [A_OUT, Source::NONE]);
+        assert_eq!(sources.sources(&[], 7), [A_OUT, Source::NONE]);
     }
 
     #[test]
@@ -159,12 +199,12 @@ mod tests {
             assert_eq!(sources.ingress.add(Some(mac), None, interface), Ok(()));
         }
         let to_b = sources.sources(&frame(MAC_B, MAC_A), 0);
-        assert_eq!(to_b, (Some((A, Direction::Egress)), Some((B, Direction::Ingress))));
+        assert_eq!(to_b, [A_OUT, Source::new(B, Direction::Ingress)]);
         let to_self = sources.sources(&frame(MAC_A, MAC_A), 0);
-        assert_eq!(to_self, (Some((A, Direction::Egress)), None));
+        assert_eq!(to_self, [A_OUT, Source::NONE]);
         let broadcast = sources.sources(&frame(Mac([0xff; 6]), MAC_B), 0);
-        assert_eq!(broadcast, (Some((B, Direction::Egress)), None));
-        assert_eq!(sources.sources(&frame(MAC_A, MAC_B)[..11], 0).0, None);
+        assert_eq!(broadcast, [Source::new(B, Direction::Egress), Source::NONE]);
+        assert_eq!(sources.sources(&frame(MAC_A, MAC_B)[..11], 0)[0], Source::NONE);
     }
 
     #[test]

@@ -51,12 +51,14 @@ impl<D: Devices> ToolPort<D> {
     }
 
     /// True when frames of several segments may be sent.
+    #[inline]
     pub fn takes_chains(&self) -> bool {
         self.tx.takes_chains()
     }
 
     /// An empty buffer, or `None` when the pool has none left. Cost: one bulk allocation in
     /// [`BURST_MAX`] calls.
+    #[inline]
     pub fn empty(&mut self) -> Option<D::Mbuf> {
         if self.empties.is_empty() {
             self.pool.alloc_bulk(&mut self.empties);
@@ -65,6 +67,7 @@ impl<D: Devices> ToolPort<D> {
     }
 
     /// Keeps a copy until [`ToolPort::flush`]. At most [`COPIES_MAX`] fit: what one burst can cause.
+    #[inline]
     pub fn push(&mut self, copy: D::Mbuf, meta: CopyMeta) {
         let [first, second] = &mut self.waiting;
         let fits = first.push(copy).or_else(|copy| second.push(copy)).is_ok();

@@ -102,6 +102,7 @@ pub struct MemberView {
 
 impl SessionView {
     /// The tool for a flow.
+    #[inline]
     pub fn member(&self, flow_hash: u16) -> &MemberView {
         match self.members.as_slice() {
             [only] => only,
@@ -137,6 +138,7 @@ impl<T: RuleTable> View<T> {
     }
 
     /// The table of a source and direction.
+    #[inline]
     pub fn table(&self, interface: InterfaceIndex, direction: Direction) -> &T {
         let source = &self.sources[interface.at()];
         match direction {
@@ -146,6 +148,7 @@ impl<T: RuleTable> View<T> {
     }
 
     /// The first session of a source that has the network service `amazon-dns`.
+    #[inline]
     pub fn amazon_dns(&self, interface: InterfaceIndex) -> Option<SessionIndex> {
         self.sources[interface.at()].amazon_dns
     }

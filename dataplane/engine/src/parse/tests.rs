@@ -36,8 +36,24 @@ fn kind(bytes: &[u8]) -> Kind {
     whole(bytes).kind
 }
 
-fn whole(bytes: &[u8]) -> Parsed {
-    parse(bytes, bytes.len()).expect("a whole frame needs no more segments")
+/// Both results of the parser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Outcome {
+    kind: Kind,
+    tags_len: u8,
+    vid: u16,
+    key: FlowKey,
+}
+
+fn whole(bytes: &[u8]) -> Outcome {
+    parsed(bytes, bytes.len()).expect("a whole frame needs no more segments")
+}
+
+fn parsed(head: &[u8], len: usize) -> Result<Outcome, Split> {
+    let (mut parsed, mut key) = (Parsed::EMPTY, FlowKey::EMPTY);
+    parse(head, len, &mut parsed, &mut key)?;
+    let Parsed { kind, tags_len, vid } = parsed;
+    Ok(Outcome { kind, tags_len, vid, key })
 }
 
 #[test]
@@ -45,16 +61,16 @@ fn udp_over_ipv4_is_read_with_its_ports() {
     let parsed = whole(&frame(&[V4, &ipv4(UDP, 0, PORTS)]));
     assert_eq!(
         parsed,
-        Parsed {
+        Outcome {
             kind: Kind::Ip,
             tags_len: 0,
             vid: 0,
-            key: FlowKey {
-                addresses: Addresses::V4 { src: 0x0a00_0001, dst: 0x0a00_0002 },
-                ports: Some((1025, 443)),
-                protocol: Some(UDP),
-                fragment: None,
-            },
+            key: FlowKey::new(
+                Addresses::V4 { src: 0x0a00_0001, dst: 0x0a00_0002 },
+                Some(UDP),
+                Some([4, 1, 1, 187]),
+                None
+            ),
         }
     );
 }
@@ -86,7 +102,7 @@ fn up_to_four_tags_of_each_type_are_walked() {
         let parsed = whole(&frame(&[&tags[..count].concat(), V4, &ipv4(UDP, 0, PORTS)]));
         assert_eq!((parsed.kind, parsed.tags_len), (Kind::Ip, 4 * count as u8));
         assert_eq!(parsed.vid, 100, "the outermost");
-        assert_eq!(parsed.key.ports, Some((1025, 443)));
+        assert_eq!(parsed.key.ports(), Some((1025, 443)));
     }
     let five = frame(&[&tags.concat(), tags[0], V4, &ipv4(UDP, 0, PORTS)]);
     assert_eq!(kind(&five), Kind::Malformed);
@@ -130,7 +146,7 @@ fn ports_count_only_inside_the_ip_length() {
     let ports = |total: u8, pad: &[u8]| {
         let mut packet = ipv4(UDP, 0, PORTS);
         packet[3] = total;
-        whole(&frame(&[V4, &packet, pad])).key.ports
+        whole(&frame(&[V4, &packet, pad])).key.ports()
     };
     assert_eq!(ports(28, &[]), Some((1025, 443)));
     assert_eq!(ports(24, &[]), Some((1025, 443)), "the rest of the header may be cut");
@@ -138,15 +154,15 @@ fn ports_count_only_inside_the_ip_length() {
     assert_eq!(ports(20, &[0; 20]), None);
     assert_eq!(ports(0, &[]), Some((1025, 443)), "up to the end of the frame");
     let cut = frame(&[V4, &ipv4(UDP, 0, PORTS)]);
-    assert_eq!(whole(&cut[..14 + 23]).key.ports, None, "cut off by the capture");
-    assert_eq!(whole(&cut[..14 + 24]).key.ports, Some((1025, 443)));
+    assert_eq!(whole(&cut[..14 + 23]).key.ports(), None, "cut off by the capture");
+    assert_eq!(whole(&cut[..14 + 24]).key.ports(), Some((1025, 443)));
 }
 
 #[test]
 fn options_move_the_ports() {
     let mut packet = ipv4(UDP, 0, &[&[1; 8][..], PORTS].concat());
     packet[0] = 0x47;
-    assert_eq!(whole(&frame(&[V4, &packet])).key.ports, Some((1025, 443)));
+    assert_eq!(whole(&frame(&[V4, &packet])).key.ports(), Some((1025, 443)));
 }
 
 #[test]
@@ -155,7 +171,7 @@ fn only_tcp_udp_and_sctp_have_ports() {
         [(6, true), (17, true), (132, true), (1, false), (51, false), (136, false)]
     {
         let key = whole(&frame(&[V4, &ipv4(protocol, 0, PORTS)])).key;
-        assert_eq!((key.ports.is_some(), key.protocol), (has, Some(protocol)));
+        assert_eq!((key.ports().is_some(), key.protocol()), (has, Some(protocol)));
     }
 }
 
@@ -163,17 +179,17 @@ fn only_tcp_udp_and_sctp_have_ports() {
 fn ipv4_fragments_show_ports_only_in_the_first() {
     let key = |field| whole(&frame(&[V4, &ipv4(UDP, field, PORTS)])).key;
     let (first, later, last) = (key(0x2000), key(0x2001), key(0x0001));
-    assert_eq!((first.ports, first.fragment), (Some((1025, 443)), Some(UDP)));
-    assert_eq!((later.ports, later.fragment), (None, Some(UDP)));
-    assert_eq!((last.ports, last.fragment), (None, Some(UDP)));
-    assert_eq!(key(0x4000).fragment, None, "don't fragment");
+    assert_eq!((first.ports(), first.fragment()), (Some((1025, 443)), Some(UDP)));
+    assert_eq!((later.ports(), later.fragment()), (None, Some(UDP)));
+    assert_eq!((last.ports(), last.fragment()), (None, Some(UDP)));
+    assert_eq!(key(0x4000).fragment(), None, "don't fragment");
     assert_eq!(first.hash(), last.hash());
 }
 
 #[test]
 fn impossible_ipv6_headers_are_malformed() {
     let good = frame(&[V6, &ipv6(UDP, PORTS)]);
-    assert_eq!(whole(&good).key.ports, Some((1025, 443)));
+    assert_eq!(whole(&good).key.ports(), Some((1025, 443)));
     for len in 14..54 {
         assert_eq!(kind(&good[..len]), Kind::Malformed, "{len} bytes");
     }
@@ -183,7 +199,7 @@ fn impossible_ipv6_headers_are_malformed() {
     assert_eq!(kind(&bad), Kind::Malformed, "version 4");
     let mut giant = good;
     giant[18..20].fill(0);
-    assert_eq!(whole(&giant).key.ports, Some((1025, 443)), "payload length 0: to the end");
+    assert_eq!(whole(&giant).key.ports(), Some((1025, 443)), "payload length 0: to the end");
 }
 
 /// Hop-by-hop, routing, destination options and authentication, 8 bytes each but the last of 12.
@@ -211,7 +227,7 @@ fn extension_headers_are_walked_in_any_order() {
         let mut headers = CHAIN;
         headers.rotate_left(turn);
         let key = whole(&chain(&headers, UDP, PORTS)).key;
-        assert_eq!((key.protocol, key.ports), (Some(UDP), Some((1025, 443))), "from {turn}");
+        assert_eq!((key.protocol(), key.ports()), (Some(UDP), Some((1025, 443))), "from {turn}");
     }
 }
 
@@ -219,9 +235,9 @@ fn extension_headers_are_walked_in_any_order() {
 fn behind_eight_extension_headers_there_is_no_layer_4() {
     let one: (u8, &[u8]) = CHAIN[2];
     let eight = whole(&chain(&[one; 8], UDP, PORTS)).key;
-    assert_eq!((eight.protocol, eight.ports), (Some(UDP), Some((1025, 443))));
+    assert_eq!((eight.protocol(), eight.ports()), (Some(UDP), Some((1025, 443))));
     let nine = whole(&chain(&[one; 9], UDP, PORTS));
-    assert_eq!((nine.kind, nine.key.protocol, nine.key.ports), (Kind::Ip, None, None));
+    assert_eq!((nine.kind, nine.key.protocol(), nine.key.ports()), (Kind::Ip, None, None));
 }
 
 #[test]
@@ -248,22 +264,22 @@ fn ipv6_fragments_carry_the_protocol_that_their_header_names() {
     };
     let (first, later) = (fragment(0x0001, UDP), fragment(0x0008, UDP));
     assert_eq!(
-        (first.protocol, first.ports, first.fragment),
+        (first.protocol(), first.ports(), first.fragment()),
         (Some(UDP), Some((1025, 443)), Some(UDP))
     );
-    assert_eq!((later.protocol, later.ports, later.fragment), (Some(UDP), None, Some(UDP)));
+    assert_eq!((later.protocol(), later.ports(), later.fragment()), (Some(UDP), None, Some(UDP)));
     assert_eq!(first.hash(), later.hash());
     let atomic = fragment(0x0000, UDP);
-    assert_eq!((atomic.ports, atomic.fragment), (Some((1025, 443)), None));
-    assert_eq!(fragment(0x0006, UDP).fragment, None, "reserved bits say nothing");
-    assert_eq!(fragment(0x0008, 60).protocol, Some(60), "not walked: only its name is known");
+    assert_eq!((atomic.ports(), atomic.fragment()), (Some((1025, 443)), None));
+    assert_eq!(fragment(0x0006, UDP).fragment(), None, "reserved bits say nothing");
+    assert_eq!(fragment(0x0008, 60).protocol(), Some(60), "not walked: only its name is known");
 }
 
 #[test]
 fn headers_that_are_not_walked_are_protocols() {
     for protocol in [50, 59, 135, 139, 140, 58] {
         let key = whole(&chain(&CHAIN[..1], protocol, PORTS)).key;
-        assert_eq!((key.protocol, key.ports), (Some(protocol), None));
+        assert_eq!((key.protocol(), key.ports()), (Some(protocol), None));
     }
 }
 
@@ -294,10 +310,10 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn noise_is_parsed_and_segments_change_nothing(bytes in noise(), cut: prop::sample::Index) {
-        let whole = parse(&bytes, bytes.len());
+        let whole = parsed(&bytes, bytes.len());
         prop_assert!(whole.is_ok());
         let head = &bytes[..cut.index(bytes.len() + 1)];
-        if let Ok(of_head) = parse(head, bytes.len()) {
+        if let Ok(of_head) = parsed(head, bytes.len()) {
             // What the first segment alone proves is what the whole frame proves.
             prop_assert_eq!(Ok(of_head), whole);
         }
@@ -317,6 +333,6 @@ proptest! {
         bytes.extend(PORTS);
         bytes.extend(tail);
         let head = &bytes[..HEADERS_LEN_MAX];
-        prop_assert_eq!(parse(head, bytes.len()).map(|parsed| parsed.key.ports), Ok(Some((1025, 443))));
+        prop_assert_eq!(parsed(head, bytes.len()).map(|parsed| parsed.key.ports()), Ok(Some((1025, 443))));
     }
 }

@@ -2,14 +2,9 @@
 
 use ipnet::IpNet;
 
-use super::{RuleTable, TableRule, Verdict};
-use crate::flow_key::{Addresses, FlowKey};
-use crate::rule::{PortRange, RuleAction};
-
-/// Set in a packet's class when it shows ports.
-const HAS_PORTS: u16 = 0x100;
-/// Set in a packet's class when it has no layer 4.
-const NO_PROTOCOL: u16 = 0x200;
+use super::{Match, RuleTable, TableRule, Verdict};
+use crate::flow_key::{Addresses, FlowKey, HAS_PORTS, NO_PROTOCOL};
+use crate::rule::{FilterRule, PortRange};
 
 /// Rules in order, apart by family: a rule of one family never matches a packet of the other.
 ///
@@ -19,6 +14,7 @@ const NO_PROTOCOL: u16 = 0x200;
 pub struct LinearTable {
     v4: Vec<Entry<u32>>,
     v6: Vec<Entry<u128>>,
+    verdicts: Vec<Verdict>,
 }
 
 #[derive(Debug, Clone)]
@@ -28,7 +24,7 @@ struct Entry<A> {
     dst: A,
     dst_mask: A,
     layer4: Layer4,
-    verdict: Verdict,
+    found: Match,
 }
 
 /// Protocol and port conditions of a rule.
@@ -42,16 +38,8 @@ struct Layer4 {
     dst_span: u16,
 }
 
-/// The same fields of a packet.
-#[derive(Debug, Clone, Copy)]
-struct PacketLayer4 {
-    class: u16,
-    src_port: u16,
-    dst_port: u16,
-}
-
 impl Layer4 {
-    fn of(rule: &crate::rule::FilterRule) -> Self {
+    fn of(rule: &FilterRule) -> Self {
         let has_ports = rule.source_ports.is_some() || rule.destination_ports.is_some();
         let (class, class_mask) = match (rule.protocol, has_ports) {
             (None, false) => (0, 0),
@@ -73,35 +61,20 @@ impl Layer4 {
         }
     }
 
-    fn matches(&self, packet: PacketLayer4) -> bool {
-        ((packet.class ^ self.class) & self.class_mask == 0)
-            & (packet.src_port.wrapping_sub(self.src_from) <= self.src_span)
-            & (packet.dst_port.wrapping_sub(self.dst_from) <= self.dst_span)
-    }
-}
-
-impl PacketLayer4 {
-    fn of(key: &FlowKey) -> Self {
-        let (ports_class, (src_port, dst_port)) = match key.ports {
-            Some(ports) => (HAS_PORTS, ports),
-            None => (0, (0, 0)),
-        };
-        Self {
-            class: key.protocol.map_or(NO_PROTOCOL, u16::from) | ports_class,
-            src_port,
-            dst_port,
-        }
+    #[inline]
+    fn matches(&self, key: &FlowKey) -> bool {
+        ((key.class() ^ self.class) & self.class_mask == 0)
+            & (key.src_port().wrapping_sub(self.src_from) <= self.src_span)
+            & (key.dst_port().wrapping_sub(self.dst_from) <= self.dst_span)
     }
 }
 
 impl RuleTable for LinearTable {
     fn compile(rules: &[TableRule<'_>]) -> Self {
-        let mut table = Self::default();
-        for &TableRule { session, index, rule } in rules {
-            let verdict = match rule.action {
-                RuleAction::Accept => Verdict::Accept { session, rule: index },
-                RuleAction::Reject => Verdict::Reject { session, rule: index },
-            };
+        let mut table =
+            Self { verdicts: rules.iter().map(Verdict::from).collect(), ..Self::default() };
+        for (place, &TableRule { rule, .. }) in rules.iter().enumerate() {
+            let found = Match(place as u32);
             let layer4 = Layer4::of(rule);
             match (rule.source, rule.destination) {
                 (IpNet::V4(src), IpNet::V4(dst)) => table.v4.push(Entry {
@@ -110,7 +83,7 @@ impl RuleTable for LinearTable {
                     dst: dst.network().into(),
                     dst_mask: dst.netmask().into(),
                     layer4,
-                    verdict,
+                    found,
                 }),
                 (IpNet::V6(src), IpNet::V6(dst)) => table.v6.push(Entry {
                     src: src.network().into(),
@@ -118,7 +91,7 @@ impl RuleTable for LinearTable {
                     dst: dst.network().into(),
                     dst_mask: dst.netmask().into(),
                     layer4,
-                    verdict,
+                    found,
                 }),
                 // A mixed rule matches nothing; `View::compile` refuses it before it comes here.
                 _ => {}
@@ -127,26 +100,32 @@ impl RuleTable for LinearTable {
         table
     }
 
-    fn classify(&self, keys: &[FlowKey], verdicts: &mut [Verdict]) {
-        for (key, verdict) in keys.iter().zip(verdicts) {
-            let layer4 = PacketLayer4::of(key);
-            *verdict = match key.addresses {
+    fn classify(&self, keys: &[FlowKey], which: &[u8], matches: &mut [Match]) {
+        for (&place, found) in which.iter().zip(matches) {
+            let key = &keys[usize::from(place)];
+            *found = match key.addresses {
                 Addresses::V4 { src, dst } => first(&self.v4, |rule| {
                     ((src ^ rule.src) & rule.src_mask) | ((dst ^ rule.dst) & rule.dst_mask) == 0
-                        && rule.layer4.matches(layer4)
+                        && rule.layer4.matches(key)
                 }),
                 Addresses::V6 { src, dst } => first(&self.v6, |rule| {
                     ((src ^ rule.src) & rule.src_mask) | ((dst ^ rule.dst) & rule.dst_mask) == 0
-                        && rule.layer4.matches(layer4)
+                        && rule.layer4.matches(key)
                 }),
             };
         }
     }
+
+    #[inline]
+    fn verdict(&self, found: Match) -> Option<Verdict> {
+        self.verdicts.get(found.0 as usize).copied()
+    }
 }
 
-/// The verdict of the first entry that matches.
-fn first<A>(entries: &[Entry<A>], matches: impl Fn(&Entry<A>) -> bool) -> Verdict {
-    entries.iter().find(|entry| matches(entry)).map_or(Verdict::NoMatch, |entry| entry.verdict)
+/// The first entry that matches.
+#[inline]
+fn first<A>(entries: &[Entry<A>], matches: impl Fn(&Entry<A>) -> bool) -> Match {
+    entries.iter().find(|entry| matches(entry)).map_or(Match::NONE, |entry| entry.found)
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::rule::{Direction, FilterRule, TCP, UDP};
+use crate::rule::{Direction, RuleAction, TCP, UDP};
 use crate::units::{FilterIndex, RuleIndex, SessionIndex};
 
 /// The definition, condition by condition, as EC2's documentation puts it.
-fn matches(rule: &FilterRule, key: &FlowKey) -> bool {
+fn matches_rule(rule: &FilterRule, key: &FlowKey) -> bool {
     let addresses = match (rule.source, rule.destination, key.addresses) {
         (IpNet::V4(s), IpNet::V4(d), Addresses::V4 { src, dst }) => {
             s.contains(&std::net::Ipv4Addr::from(src)) && d.contains(&std::net::Ipv4Addr::from(dst))
@@ -16,13 +16,13 @@ fn matches(rule: &FilterRule, key: &FlowKey) -> bool {
         }
         _ => false,
     };
-    let protocol = rule.protocol.is_none() || rule.protocol == key.protocol;
-    let in_range = |range: Option<PortRange>, port: fn((u16, u16)) -> u16| match (range, key.ports)
-    {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some(range), Some(ports)) => (range.from..=range.to).contains(&port(ports)),
-    };
+    let protocol = rule.protocol.is_none() || rule.protocol == key.protocol();
+    let in_range =
+        |range: Option<PortRange>, port: fn((u16, u16)) -> u16| match (range, key.ports()) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(range), Some(ports)) => (range.from..=range.to).contains(&port(ports)),
+        };
     addresses
         && protocol
         && in_range(rule.source_ports, |ports| ports.0)
@@ -86,11 +86,9 @@ fn key() -> impl Strategy<Value = FlowKey> {
         prop::option::of((port(), port())),
         prop::sample::select(vec![None, Some(0), Some(TCP), Some(UDP), Some(1)]),
     )
-        .prop_map(|(addresses, ports, protocol)| FlowKey {
-            addresses,
-            ports,
-            protocol,
-            fragment: None,
+        .prop_map(|(addresses, ports, protocol)| {
+            let ports = ports.map(|(s, d)| (u32::from(s) << 16 | u32::from(d)).to_be_bytes());
+            FlowKey::new(addresses, protocol, ports, None)
         })
 }
 
@@ -110,17 +108,13 @@ proptest! {
             })
             .collect();
         let table = LinearTable::compile(&entries);
-        let mut verdicts = vec![Verdict::NoMatch; keys.len()];
-        table.classify(&keys, &mut verdicts);
-        for (key, verdict) in keys.iter().zip(verdicts) {
-            let expected = entries.iter().find(|entry| matches(entry.rule, key)).map_or(
-                Verdict::NoMatch,
-                |entry| match entry.rule.action {
-                    RuleAction::Accept => Verdict::Accept { session: entry.session, rule: entry.index },
-                    RuleAction::Reject => Verdict::Reject { session: entry.session, rule: entry.index },
-                },
-            );
-            prop_assert_eq!(verdict, expected, "{:?}", key);
+        let which: Vec<u8> = (0..keys.len() as u8).rev().collect();
+        let mut matches = vec![Match::NONE; keys.len()];
+        table.classify(&keys, &which, &mut matches);
+        for (&place, found) in which.iter().zip(matches) {
+            let key = &keys[usize::from(place)];
+            let expected = entries.iter().find(|entry| matches_rule(entry.rule, key));
+            prop_assert_eq!(table.verdict(found), expected.map(Verdict::from), "{:?}", key);
         }
     }
 }
