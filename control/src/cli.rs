@@ -1,6 +1,7 @@
 //! The command `linetap`: one for everything that a person does.
 
 mod check;
+mod mirror;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,6 +25,8 @@ struct Cli {
 enum Command {
     /// Tell whether an appliance file and a template are right, and what they amount to.
     Check(check::Check),
+    /// Mirror capture files: the whole engine, without devices.
+    Mirror(mirror::Mirror),
 }
 
 /// The two files.
@@ -78,6 +81,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Check(check) => check.run(),
+        Command::Mirror(mirror) => mirror.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,7 +90,7 @@ pub fn run() -> ExitCode {
             ExitCode::from(2)
         }
         Err(Failure::Runtime(error)) => {
-            eprintln!("linetap: {error:#}");
+            eprintln!("{error:#}");
             ExitCode::FAILURE
         }
     }

@@ -3,6 +3,7 @@
 //! Reading never stops at the first fault. Readers note each one in a [`FaultSink`] and go on with
 //! a stand-in value, so that one run tells everything that has to be mended.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
@@ -23,10 +24,11 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.file.as_str(), self.line) {
-            ("", _) => write!(f, "{}", self.message),
-            (file, Some(line)) => write!(f, "{file}:{line}: {}", self.message),
-            (file, None) => write!(f, "{file}: {}", self.message),
+            ("", _) => {}
+            (file, Some(line)) => write!(f, "{file}:{line}: ")?,
+            (file, None) => write!(f, "{file}: ")?,
         }
+        write!(f, "{}", printable(&self.message))
     }
 }
 
@@ -107,6 +109,18 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 /// `; did you mean "…"?` when a candidate is near, else nothing: ends a sentence.
 pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
     nearest(word, candidates).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"))
+}
+
+/// A text in which names may hold anything, made fit for a terminal.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |letter: char| {
+        let escaped = letter.is_control().then(|| letter.escape_debug());
+        escaped.into_iter().flatten().chain((!letter.is_control()).then_some(letter))
+    };
+    Cow::Owned(text.chars().flat_map(escape).collect())
 }
 
 /// A word from a file, made fit for a message: quoted, escaped and not endless.

@@ -16,4 +16,6 @@ pub mod model;
 pub mod compile;
 pub mod cloudformation;
 pub mod load;
+pub mod report;
+pub mod offline;
 pub mod cli;

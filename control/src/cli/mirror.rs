@@ -1,0 +1,226 @@
+//! `linetap mirror`: the engine on capture files.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use engine::snapshot::Snapshot;
+use engine::units::PortIndex;
+use thiserror::Error;
+
+use super::{Failure, Files};
+use crate::config::Mode;
+use crate::fault::{Fault, Faults, did_you_mean, quoted};
+use crate::load::load;
+use crate::offline::{Input, Offline, Outcome, Output};
+use crate::report::{to_json, to_text};
+
+/// The command line of `linetap mirror`.
+#[derive(Debug, Args)]
+pub(super) struct Mirror {
+    #[command(flatten)]
+    files: Files,
+    /// Read a capture in place of what a port receives (pcap or pcapng, also gzip or zstd). Several
+    /// are merged by timestamp.
+    #[arg(long = "read", value_name = "PORT=FILE")]
+    reads: Vec<PortFile>,
+    /// Write what a port sends into a capture.
+    #[arg(long = "write", value_name = "PORT=FILE")]
+    writes: Vec<PortFile>,
+    /// Write all counters as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// `PORT=FILE`.
+#[derive(Debug, Clone)]
+struct PortFile {
+    port: String,
+    file: PathBuf,
+}
+
+/// A text that is no [`PortFile`].
+#[derive(Debug, Error)]
+#[error("it is not PORT=FILE; name a port of the appliance file and a file")]
+struct BadPortFile;
+
+impl FromStr for PortFile {
+    type Err = BadPortFile;
+
+    fn from_str(text: &str) -> Result<Self, BadPortFile> {
+        match text.split_once('=') {
+            Some((port, file)) if !port.is_empty() && !file.is_empty() => {
+                Ok(Self { port: port.to_owned(), file: file.into() })
+            }
+            _ => Err(BadPortFile),
+        }
+    }
+}
+
+impl Mirror {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let mut faults = self.clashes();
+        let snapshot = match load(&self.files.sources(Mode::Offline), 1) {
+            Ok(loaded) => {
+                faults.extend(self.unknown_ports(&loaded.snapshot));
+                Some(loaded.snapshot)
+            }
+            Err(Faults(of_files)) => {
+                faults.extend(of_files);
+                None
+            }
+        };
+        let Some(snapshot) = snapshot.filter(|_| faults.is_empty()) else {
+            return Err(Failure::Usage(Faults(faults)));
+        };
+        let inputs = places(&snapshot, &self.reads).map(|(port, file)| Input { port, file });
+        let inputs: Vec<Input> = inputs.collect();
+        let writes: Vec<(PortIndex, PathBuf)> = places(&snapshot, &self.writes).collect();
+        let offline = Offline::new(snapshot).map_err(refused)?;
+        let json = self.json.as_deref().map(create).transpose()?;
+        let mut outputs = Vec::new();
+        for (port, name) in writes {
+            outputs.push(Output { port, file: create(&name)?, name });
+        }
+        let outcome = offline.run(&inputs, outputs).context("an output can't be written")?;
+        self.tell(outcome, json)
+    }
+
+    /// Writes the report, and fails with what went wrong on the way.
+    fn tell(&self, outcome: Outcome, json: Option<File>) -> Result<(), Failure> {
+        let Outcome { report, mut faults } = outcome;
+        match (json, &self.json) {
+            (Some(mut file), Some(name)) => {
+                let text = format!("{:#}\n", to_json(&report));
+                if let Err(error) = file.write_all(text.as_bytes()) {
+                    faults.push(format!("{}: it can't be written: {error}", name.display()));
+                }
+            }
+            // Who has no use for JSON reads it here, unless a capture goes the same way.
+            _ if !self.writes.iter().any(|write| is_special(&write.file)) => {
+                let text = to_text(&report, None, usize::MAX);
+                if let Err(error) = io::stdout().lock().write_all(text.as_bytes()) {
+                    faults.push(format!("the report can't be printed: {error}"));
+                }
+            }
+            _ => {}
+        }
+        if faults.is_empty() { Ok(()) } else { Err(Failure::Runtime(anyhow!(faults.join("\n")))) }
+    }
+
+    /// Ports that the appliance file does not have.
+    fn unknown_ports(&self, snapshot: &Snapshot) -> Vec<Fault> {
+        let names: Vec<&str> = snapshot.ports.iter().map(|port| port.name.as_str()).collect();
+        let arguments = self.arguments();
+        let unknown = arguments.filter(|(_, it)| !names.contains(&it.port.as_str()));
+        let fault = |(option, it): (&str, &PortFile)| {
+            let hint = did_you_mean(&it.port, names.iter().copied());
+            let port = quoted(&it.port);
+            argument_fault(format!(
+                "{option} {}={}: the appliance file has no port {port}; name one of its own{hint}",
+                it.port,
+                it.file.display()
+            ))
+        };
+        unknown.map(fault).collect()
+    }
+
+    fn arguments(&self) -> impl Iterator<Item = (&'static str, &PortFile)> {
+        let reads = self.reads.iter().map(|read| ("--read", read));
+        reads.chain(self.writes.iter().map(|write| ("--write", write)))
+    }
+
+    /// Files that would destroy each other, and ports that are written twice.
+    fn clashes(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut taken: HashMap<Identity, String> = HashMap::new();
+        let files = [("--config", &self.files.config), ("--template", &self.files.template)];
+        let reads = self.reads.iter().map(|read| ("--read", &read.file));
+        for (option, file) in files.into_iter().chain(reads) {
+            if let Some(identity) = Identity::of(file) {
+                taken.insert(identity, format!("{option} {}", file.display()));
+            }
+        }
+        let writes = self.writes.iter().map(|write| ("--write", &write.file));
+        for (option, file) in writes.chain(self.json.iter().map(|json| ("--json", json))) {
+            let name = format!("{option} {}", file.display());
+            let Some(identity) = Identity::of(file) else { continue };
+            if let Some(other) = taken.get(&identity) {
+                let message = format!("{name}: it is the file of {other}; choose another");
+                faults.push(argument_fault(message));
+            } else {
+                taken.insert(identity, name);
+            }
+        }
+        let mut ports: HashMap<&str, &Path> = HashMap::new();
+        for write in &self.writes {
+            if let Some(first) = ports.insert(&write.port, &write.file) {
+                let port = &write.port;
+                faults.push(argument_fault(format!(
+                    "--write {port}={}: port {} is written to {} already; write it once",
+                    write.file.display(),
+                    quoted(port),
+                    first.display()
+                )));
+            }
+        }
+        faults
+    }
+}
+
+fn argument_fault(message: String) -> Fault {
+    Fault { file: String::new(), line: None, message }
+}
+
+/// What the engine has against a snapshot that the files' own checks let pass.
+fn refused(reasons: Vec<String>) -> Failure {
+    Failure::Usage(Faults(reasons.into_iter().map(argument_fault).collect()))
+}
+
+/// The arguments with their ports looked up; unknown ports are faults already.
+fn places(
+    snapshot: &Snapshot,
+    arguments: &[PortFile],
+) -> impl Iterator<Item = (PortIndex, PathBuf)> {
+    let indexes: HashMap<&str, PortIndex> =
+        snapshot.ports.iter().map(|port| port.name.as_str()).zip((0..).map(PortIndex)).collect();
+    let place = |it: &PortFile| Some((*indexes.get(it.port.as_str())?, it.file.clone()));
+    arguments.iter().filter_map(place).collect::<Vec<_>>().into_iter()
+}
+
+fn create(file: &Path) -> Result<File, Failure> {
+    let name = file.display();
+    Ok(File::create(file).with_context(|| format!("{name}: it can't be written"))?)
+}
+
+/// True for a pipe, a terminal or a device: what is written there is not kept.
+fn is_special(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|metadata| !metadata.is_file())
+}
+
+/// What makes two paths the same file.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Identity {
+    /// A file that exists: device and inode, whatever the links to it.
+    Inode(u64, u64),
+    /// A file to be made: its directory, resolved, and its name.
+    Path(PathBuf),
+}
+
+impl Identity {
+    /// `None` for what can't be destroyed by writing twice: devices, pipes.
+    fn of(file: &Path) -> Option<Self> {
+        if let Ok(metadata) = fs::metadata(file) {
+            return metadata.is_file().then(|| Self::Inode(metadata.dev(), metadata.ino()));
+        }
+        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        let parent = fs::canonicalize(parent).unwrap_or_else(|_| parent.to_owned());
+        Some(Self::Path(parent.join(file.file_name()?)))
+    }
+}

@@ -1,0 +1,86 @@
+//! Captures that were compressed with gzip or zstd, recognized by how they begin.
+
+use std::io::{self, Cursor, Read};
+
+use flate2::read::MultiGzDecoder;
+
+/// RFC 1952 §2.3.1.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// RFC 8878 §3.1.1.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// The content of a file, decompressed where it is compressed, also in several members or frames.
+/// Errors: those of reading its first bytes.
+pub(super) fn transparent(mut file: impl Read + 'static) -> io::Result<Box<dyn Read>> {
+    let mut magic = Vec::with_capacity(ZSTD.len());
+    file.by_ref().take(ZSTD.len() as u64).read_to_end(&mut magic)?;
+    let is_gzip = magic.starts_with(&GZIP);
+    let is_zstd = magic == ZSTD;
+    let whole = Cursor::new(magic).chain(file);
+    Ok(if is_gzip {
+        Box::new(MultiGzDecoder::new(whole))
+    } else if is_zstd {
+        Box::new(zstd::Decoder::new(whole)?)
+    } else {
+        Box::new(whole)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        zstd::encode_all(bytes, 1).unwrap()
+    }
+
+    fn noise(len: usize) -> Vec<u8> {
+        (0..len).map(|at| (at * at / 7) as u8).collect()
+    }
+
+    /// What comes out of a file, and whether it ends in order.
+    fn read(file: Vec<u8>) -> (Vec<u8>, bool) {
+        let mut bytes = Vec::new();
+        let ended = transparent(Cursor::new(file)).and_then(|mut it| it.read_to_end(&mut bytes));
+        (bytes, ended.is_ok())
+    }
+
+    #[test]
+    fn files_of_several_members_are_read_to_their_end() {
+        let (one, two) = (noise(100_000), noise(70_000));
+        let both = [one.as_slice(), &two].concat();
+        for compress in [gzip, zstd, <[u8]>::to_vec] {
+            let file = [compress(&one), compress(&two)].concat();
+            assert!(read(file) == (both.clone(), true));
+        }
+    }
+
+    #[test]
+    fn what_comes_before_a_cut_is_read() {
+        for compress in [gzip, zstd] {
+            let mut file = compress(&noise(3_000_000));
+            file.truncate(file.len() / 2);
+            let (bytes, is_whole) = read(file);
+            assert!(!is_whole);
+            assert!(bytes.len() > 1_000_000, "{}", bytes.len());
+        }
+    }
+
+    #[test]
+    fn files_shorter_than_a_magic_number_are_themselves() {
+        for len in 0..4 {
+            assert_eq!(read(ZSTD[..len].to_vec()), (ZSTD[..len].to_vec(), true));
+        }
+    }
+}

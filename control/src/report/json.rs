@@ -1,0 +1,137 @@
+//! The report as JSON: its keys, their order and what is left out are a contract.
+
+use engine::drop_reason::{Ended, Skipped, Unmirrored};
+use engine::report::{LiveReport, PortReport, PortState, Report, SessionReport};
+use serde_json::{Map, Value, json};
+
+use super::laws::violations;
+
+/// The report as one object. `live` is there when the data plane runs.
+pub fn to_json(report: &Report) -> Value {
+    let ports = report.ports.iter().map(|port| (port.name.clone(), port_json(port)));
+    let rules = report.rules.iter().map(|rule| json!({"logical_id": rule.id, "hits": rule.hits}));
+    let unmirrored = counts(Unmirrored::ALL.iter().map(|it| it.name()), &report.unmirrored);
+    let mut object = Map::new();
+    object.insert("ports".into(), Value::Object(ports.collect()));
+    object.insert("sessions".into(), report.sessions.iter().map(session_json).collect());
+    object.insert("rules".into(), rules.collect());
+    object.insert("unmirrored".into(), Value::Object(unmirrored));
+    if let Some(live) = &report.live {
+        object.insert("live".into(), live_json(report, live));
+    }
+    Value::Object(object)
+}
+
+fn counts<'n>(names: impl Iterator<Item = &'n str>, counts: &[u64]) -> Map<String, Value> {
+    names.zip(counts).map(|(name, &count)| (name.to_owned(), count.into())).collect()
+}
+
+fn port_json(port: &PortReport) -> Value {
+    let mut ended = counts(Ended::ALL.iter().map(|it| it.name()), &port.ended);
+    ended.retain(|_, count| *count != 0);
+    json!({
+        "rx_packets": port.rx_packets,
+        "rx_bytes": port.rx_bytes,
+        "tx_packets": port.tx_packets,
+        "tx_bytes": port.tx_bytes,
+        "forwarded": port.forwarded,
+        "ended": ended,
+    })
+}
+
+fn session_json(session: &SessionReport) -> Value {
+    json!({
+        "logical_id": session.id,
+        "network_interface_id": session.network_interface_id,
+        "session_number": session.session_number,
+        "vni": session.vni,
+        "mirrored_packets": session.mirrored_packets,
+        "mirrored_bytes": session.mirrored_bytes,
+        "truncated_packets": session.truncated_packets,
+        "skipped": counts(Skipped::ALL.iter().map(|it| it.name()), &session.skipped),
+    })
+}
+
+fn live_json(report: &Report, live: &LiveReport) -> Value {
+    let ports = live.ports.iter().map(|port| (port.name.clone(), state_json(port)));
+    let sessions = report
+        .sessions
+        .iter()
+        .map(|session| json!({"logical_id": session.id, "matched": session.matched}));
+    let workers = live.workers.iter().map(|worker| {
+        json!({
+            "core": worker.core,
+            "epoch": worker.epoch,
+            "polls": worker.polls,
+            "empty_polls": worker.empty_polls,
+        })
+    });
+    let neighbors = live.neighbors.iter().map(|neighbor| {
+        json!({
+            "target": neighbor.target,
+            "address": neighbor.address.to_string(),
+            "mac": neighbor.mac.map(|mac| mac.to_string()),
+        })
+    });
+    let pools = live
+        .pools
+        .iter()
+        .map(|pool| json!({"name": pool.name, "size": pool.size, "in_use": pool.in_use}));
+    json!({
+        "epoch": report.epoch,
+        "uptime_s": live.uptime_s,
+        "pid": live.pid,
+        "ports": ports.collect::<Map<_, _>>(),
+        "sessions": sessions.collect::<Value>(),
+        "workers": workers.collect::<Value>(),
+        "neighbors": neighbors.collect::<Value>(),
+        "pools": pools.collect::<Value>(),
+        "violations": violations(report),
+    })
+}
+
+fn state_json(port: &PortState) -> Value {
+    let xstats = port.xstats.iter().map(|(name, count)| (name.clone(), (*count).into()));
+    json!({
+        "driver": port.driver,
+        "mac": port.mac.to_string(),
+        "link_up": port.link_up,
+        "speed_mbps": port.speed_mbps,
+        "xstats": xstats.collect::<Map<String, Value>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::report::RuleReport;
+
+    #[test]
+    fn keys_stand_in_the_order_of_the_contract() {
+        let mut port =
+            PortReport { name: "wan".into(), rx_packets: 3, forwarded: 1, ..Default::default() };
+        port.ended[Ended::Tap as usize] = 2;
+        let mut session = SessionReport { id: "S".into(), matched: 9, ..Default::default() };
+        session.skipped[Skipped::NoNeighbor as usize] = 9;
+        let report = Report {
+            ports: vec![port, PortReport { name: "lan".into(), ..Default::default() }],
+            sessions: vec![session],
+            rules: vec![RuleReport { id: "R".into(), hits: 4 }],
+            ..Default::default()
+        };
+        assert_eq!(
+            to_json(&report).to_string(),
+            "{\"ports\":{\"wan\":{\"rx_packets\":3,\"rx_bytes\":0,\"tx_packets\":0,\
+             \"tx_bytes\":0,\"forwarded\":1,\"ended\":{\"tap\":2}},\
+             \"lan\":{\"rx_packets\":0,\"rx_bytes\":0,\"tx_packets\":0,\"tx_bytes\":0,\
+             \"forwarded\":0,\"ended\":{}}},\
+             \"sessions\":[{\"logical_id\":\"S\",\"network_interface_id\":\"\",\
+             \"session_number\":0,\"vni\":0,\"mirrored_packets\":0,\"mirrored_bytes\":0,\
+             \"truncated_packets\":0,\"skipped\":{\"tool_congested\":0,\"tool_down\":0,\
+             \"no_neighbor\":9,\"no_mbuf\":0,\"over_mtu\":0}}],\
+             \"rules\":[{\"logical_id\":\"R\",\"hits\":4}],\
+             \"unmirrored\":{\"no_source\":0,\"not_ip\":0,\"never_mirrored\":0,\"no_match\":0,\
+             \"rejected\":0,\"malformed\":0}}"
+        );
+    }
+}
