@@ -8,15 +8,27 @@ HERE = Path(__file__).resolve().parent
 TESTS = HERE.parents[2] / "tests"
 sys.path.insert(0, str(TESTS))
 
-from oracle import captures  # noqa: E402
+from oracle import captures
 
 SEED_BYTES_MAX = 4096
 PARSE_SEEDS_PER_CASE = 12
-CASES = ["malformed", "vlan-strip", "fragments-v4", "fragments-v6", "ipv6-extensions", "ports", "loop-guard"]
+CASES = [
+    "malformed",
+    "vlan-strip",
+    "fragments-v4",
+    "fragments-v6",
+    "ipv6-extensions",
+    "ports",
+    "loop-guard",
+]
 
 
 def main() -> None:
-    for target, seeds in {"capture": capture(), "parse": parse(), "mirror_burst": mirror_burst()}.items():
+    for target, seeds in {
+        "capture": capture(),
+        "parse": parse(),
+        "mirror_burst": mirror_burst(),
+    }.items():
         folder = HERE / "seeds" / target
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
