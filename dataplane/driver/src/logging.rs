@@ -31,8 +31,8 @@ pub(crate) fn install() -> Result<(), i32> {
 pub(crate) fn eal_level(filter: LevelFilter) -> &'static str {
     match filter {
         LevelFilter::Off | LevelFilter::Error => "error",
-        LevelFilter::Warn => "warning",
-        LevelFilter::Info => "notice",
+        // Notices of DPDK are of no use to who runs an appliance.
+        LevelFilter::Warn | LevelFilter::Info => "warning",
         LevelFilter::Debug => "info",
         LevelFilter::Trace => "debug",
     }
@@ -51,8 +51,7 @@ fn level_of(level: u32) -> Level {
     match level {
         0..=4 => Level::Error,
         5 => Level::Warn,
-        6 => Level::Info,
-        7 => Level::Debug,
+        6 | 7 => Level::Debug,
         _ => Level::Trace,
     }
 }

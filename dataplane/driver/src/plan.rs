@@ -114,6 +114,9 @@ impl PortPlan {
         }
         self.tx_queues = self.tx_queues.min(abilities.tx_queues_max);
         self.rx_queues = self.rx_queues.min(abilities.rx_queues_max);
+        if sends_to_all_queues(&self.device) && self.role != Role::Idle {
+            self.rx_queues = abilities.rx_queues_max;
+        }
         self.socket = abilities.socket;
         self.scatter =
             self.buffer_bytes > BUFFER_BYTES_MIN && abilities.scatters && peer_sends_chains;
@@ -154,6 +157,12 @@ impl PortPlan {
         let bytes = (self.buffer_bytes + u32::from(HEADROOM)).next_multiple_of(64);
         u16::try_from(bytes).unwrap_or(u16::MAX)
     }
+}
+
+/// True for devices whose queues all receive, as many as their arguments make: what nobody polls is
+/// lost.
+fn sends_to_all_queues(device: &Device) -> bool {
+    device.is("af_packet") || device.is("pcap")
 }
 
 /// `net_pcap,infinite_rx=1` keeps the whole capture in buffers of the pool. Its records are at least

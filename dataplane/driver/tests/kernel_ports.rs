@@ -5,30 +5,15 @@
 
 mod common;
 
-use std::process::Command;
-
-use common::{alone, attach, eal, frame, is_root, one_queue, pattern, recv, start};
+use common::{
+    alone, ask, attach, eal, frame, is_root, one_queue, pattern, port, recv, run, start, wire,
+};
 use driver::hardware::{self, Hardware};
 use driver::{Eal, Mbuf, Mempool, PortConfig, TxQueue};
 use engine::burst::Burst;
 use engine::port::{Mbuf as _, RxQueue as _, TxQueue as _};
-use engine::snapshot::{
-    DataplaneSpec, ExemptSpec, LinkSpec, MemorySpec, PortSpec, Snapshot, VxlanSpec,
-};
 use engine::units::PortIndex;
 use nix::sched::{CloneFlags, unshare};
-
-/// Runs a command line, in the thread's network namespace.
-fn run(line: &str) {
-    let output = Command::new("sh").args(["-ec", line]).output().unwrap();
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// What `line` prints.
-fn ask(line: &str) -> String {
-    let output = Command::new("sh").args(["-ec", line]).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 /// A namespace with the veth pair near–far, without addresses or chatter of the kernel's own.
 fn veth(mtu: u16) {
@@ -182,33 +167,6 @@ fn a_tool_that_stands_still_never_stops_the_sender() {
     });
 }
 
-fn port(name: &str, device: &str, mtu: u16) -> PortSpec {
-    let (name, device) = (name.to_owned(), Some(device.to_owned()));
-    PortSpec { name, device, mtu, mac: None, addresses: vec![] }
-}
-
-fn wire(ports: Vec<PortSpec>) -> Snapshot {
-    Snapshot {
-        epoch: 1,
-        appliance_id: "t".to_owned(),
-        dataplane: DataplaneSpec { workers: vec![0], memory: MemorySpec::Auto },
-        ports,
-        links: vec![LinkSpec {
-            name: "wire".to_owned(),
-            ports: [PortIndex(0), PortIndex(1)],
-            forward: true,
-        }],
-        spans: vec![],
-        interfaces: vec![],
-        targets: vec![],
-        filters: vec![],
-        rules: vec![],
-        sessions: vec![],
-        vxlan: VxlanSpec { port: 4789, keep_inner_vlan: false, udp6_zero_checksum: false },
-        exempt: ExemptSpec { aws_never_mirrored: true, amazon_dns: vec![] },
-    }
-}
-
 #[test]
 fn jumbo_ports_of_a_snapshot_carry_full_frames_with_four_tags() {
     alone(|| {
@@ -243,6 +201,34 @@ fn jumbo_ports_of_a_snapshot_carry_full_frames_with_four_tags() {
         assert_eq!(recv(&mut lanes[1].rx, frames.len()), frames);
         drop((tx, lanes, worker.tools, hardware.ports));
         assert!(hardware.pools.iter().all(|pool| pool.in_use() == 0));
+    });
+}
+
+#[test]
+fn more_queues_than_workers_are_polled_all() {
+    alone(|| {
+        if !is_root() {
+            return;
+        }
+        veth(1500);
+        let ends = ["net_af_packet0,iface=near", "net_af_packet1,iface=far,qpairs=4"];
+        let snapshot = wire(vec![port("lan", ends[0], 1500), port("wan", ends[1], 1500)]);
+        let plans = hardware::plan(&snapshot).unwrap();
+        let eal = Eal::start(&hardware::eal_config(&snapshot, &plans)).unwrap();
+        let mut hardware = Hardware::open(&eal, &snapshot, plans).unwrap();
+        let mut worker = hardware.workers.remove(0);
+        let mut pool = hardware.pools[0].handle();
+        let mut burst = Burst::new();
+        for flow in 0..60 {
+            let mut bytes = fragment(0, false);
+            bytes[29] = flow;
+            burst.push(frame(&mut pool, &bytes, 1000)).unwrap();
+        }
+        assert_eq!(worker.wires[0].as_mut().unwrap().send(&mut burst), 60);
+        let lanes = worker.lanes.iter_mut().filter(|lane| lane.port == PortIndex(1));
+        let received: Vec<_> = lanes.map(|lane| recv(&mut lane.rx, 60).len()).collect();
+        assert_eq!((received.len(), received.iter().sum::<usize>()), (4, 60));
+        assert!(received.iter().all(|count| *count < 60), "spread by flow: {received:?}");
     });
 }
 

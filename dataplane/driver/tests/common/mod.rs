@@ -13,6 +13,10 @@ use driver::{
 };
 use engine::burst::Burst;
 use engine::port::{Mbuf as _, Mempool as _, RxQueue as _};
+use engine::snapshot::{
+    DataplaneSpec, ExemptSpec, LinkSpec, MemorySpec, PortSpec, Snapshot, VxlanSpec,
+};
+use engine::units::PortIndex;
 
 const CHILD: &str = "LINETAP_TEST_CHILD";
 /// A case that hangs has failed.
@@ -139,4 +143,45 @@ pub(crate) fn pattern(len: usize, seed: usize) -> Vec<u8> {
     bytes.extend((14..len).map(|at| (at * 7 + seed).to_le_bytes()[0]));
     bytes.truncate(len);
     bytes
+}
+
+/// Runs a command line, in the thread's network namespace.
+pub(crate) fn run(line: &str) {
+    let output = Command::new("sh").args(["-ec", line]).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What `line` prints.
+pub(crate) fn ask(line: &str) -> String {
+    let output = Command::new("sh").args(["-ec", line]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A port without address.
+pub(crate) fn port(name: &str, device: &str, mtu: u16) -> PortSpec {
+    let (name, device) = (name.to_owned(), Some(device.to_owned()));
+    PortSpec { name, device, mtu, mac: None, addresses: vec![] }
+}
+
+/// One worker, and a wire between the first two of the ports.
+pub(crate) fn wire(ports: Vec<PortSpec>) -> Snapshot {
+    Snapshot {
+        epoch: 1,
+        appliance_id: "t".to_owned(),
+        dataplane: DataplaneSpec { workers: vec![0], memory: MemorySpec::Auto },
+        ports,
+        links: vec![LinkSpec {
+            name: "wire".to_owned(),
+            ports: [PortIndex(0), PortIndex(1)],
+            forward: true,
+        }],
+        spans: vec![],
+        interfaces: vec![],
+        targets: vec![],
+        filters: vec![],
+        rules: vec![],
+        sessions: vec![],
+        vxlan: VxlanSpec { port: 4789, keep_inner_vlan: false, udp6_zero_checksum: false },
+        exempt: ExemptSpec { aws_never_mirrored: true, amazon_dns: vec![] },
+    }
 }

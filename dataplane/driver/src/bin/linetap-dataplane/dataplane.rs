@@ -1,0 +1,283 @@
+//! A running data plane: hardware, workers, and what they poll with.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use driver::Eal;
+use driver::Mempool;
+use driver::hardware::{Hardware, LivePort};
+use driver::plan::PortPlan;
+use engine::report::{LiveReport, NeighborState, PoolState, PortState, Report};
+use engine::roster::Roster;
+use engine::snapshot::{MemberSpec, NeighborSpec, Snapshot};
+use engine::units::PortIndex;
+use engine::view::{Neighbors, View};
+
+use crate::crew::Crew;
+use crate::publisher::sentences;
+use crate::resolver::{Known, Wanted};
+use crate::state_file::StateFile;
+
+/// A worker that has not taken a view up by then is stuck: a round takes microseconds.
+const APPLY_WAIT: Duration = Duration::from_secs(2);
+/// A worker that has not told its counters by then is left out of the report.
+const REPORT_WAIT: Duration = Duration::from_millis(500);
+/// Between two looks at what workers have done.
+const LOOK_AGAIN: Duration = Duration::from_micros(100);
+/// What devices need to send what they hold, before they are stopped.
+const DRAIN: Duration = Duration::from_millis(20);
+
+/// Everything that runs. Thread: publisher.
+#[derive(Debug)]
+pub(crate) struct Dataplane {
+    ports: Vec<LivePort>,
+    pools: Vec<Mempool>,
+    crew: Crew,
+    roster: Roster,
+    neighbors: Neighbors,
+    started: Instant,
+}
+
+/// How a data plane ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    /// The counters at the end.
+    pub(crate) report: Report,
+    /// The pools, after the ports were closed.
+    pub(crate) pools: Vec<PoolState>,
+    /// Every worker ended and every buffer is back.
+    pub(crate) is_clean: bool,
+}
+
+impl Dataplane {
+    /// Opens the hardware, starts the workers and keeps the snapshot. Errors: all reasons; nothing
+    /// runs then.
+    pub(crate) fn start(
+        eal: &Eal,
+        snapshot: Snapshot,
+        plans: Vec<PortPlan>,
+        state: &StateFile,
+    ) -> Result<Self, Vec<String>> {
+        let hardware =
+            Hardware::open(eal, &snapshot, plans).map_err(|errors| sentences(&errors))?;
+        let port_macs = hardware.macs(&snapshot.ports);
+        let Hardware { ports, pools, workers } = hardware;
+        let neighbors = Neighbors { port_macs, ..Neighbors::default() };
+        let view = Arc::new(View::compile(&snapshot, &neighbors)?);
+        save(state, &snapshot)?;
+        let (roster, ends) = Roster::new(Arc::new(snapshot), &view);
+        set_links(&ports, &roster);
+        let crew = Crew::start(workers, ends).map_err(|errors| sentences(&errors))?;
+        Ok(Self { ports, pools, crew, roster, neighbors, started: Instant::now() })
+    }
+
+    /// What is in force.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        self.roster.snapshot()
+    }
+
+    /// Puts a snapshot of the same hardware in force: it is on disk, and every worker polls with
+    /// it. Errors: all reasons; what was in force still is.
+    pub(crate) fn apply(
+        &mut self,
+        snapshot: Snapshot,
+        state: &StateFile,
+    ) -> Result<(), Vec<String>> {
+        let view = Arc::new(View::compile(&snapshot, &self.neighbors)?);
+        save(state, &snapshot)?;
+        let before = Arc::clone(self.roster.snapshot());
+        self.roster.publish(Arc::new(snapshot), &view);
+        let roster = &mut self.roster;
+        if within(APPLY_WAIT, || roster.stragglers().next().is_none()) {
+            roster.reclaim();
+            return Ok(());
+        }
+        let stuck = roster.stragglers().map(|core| {
+            format!("the worker on core {core} is stuck and does not take the configuration up")
+        });
+        let stuck = stuck.collect();
+        self.publish(&before);
+        save(state, &before)?;
+        Err(stuck)
+    }
+
+    /// Takes in what the kernel knows of neighbours.
+    pub(crate) fn learn(&mut self, known: Known) {
+        let mut neighbors = self.neighbors.clone();
+        neighbors.known = known.neighbors;
+        for (port, mac) in known.port_macs {
+            let is_own =
+                self.snapshot().ports.get(port.at()).is_some_and(|spec| spec.mac.is_none());
+            if let Some(place) = neighbors.port_macs.get_mut(port.at()).filter(|_| is_own) {
+                *place = mac;
+            }
+        }
+        if neighbors != self.neighbors {
+            self.neighbors = neighbors;
+            self.publish(&Arc::clone(self.roster.snapshot()));
+        }
+    }
+
+    /// Publishes a snapshot that compiled before, with the neighbours of now.
+    fn publish(&mut self, snapshot: &Arc<Snapshot>) {
+        match View::compile(snapshot, &self.neighbors) {
+            Ok(view) => self.roster.publish(Arc::clone(snapshot), &Arc::new(view)),
+            Err(faults) => log::error!("what was in force compiles no more: {faults:?}"),
+        }
+    }
+
+    /// Looks after links and workers; false when a worker has ended.
+    pub(crate) fn tick(&mut self) -> bool {
+        set_links(&self.ports, &self.roster);
+        self.roster.reclaim();
+        let casualty = self.crew.casualty();
+        if let Some(core) = casualty {
+            log::error!("the worker on core {core} has ended; stopping, to be started again");
+        }
+        casualty.is_none()
+    }
+
+    /// All counters and states.
+    pub(crate) fn report(&mut self) -> Report {
+        let roster = &mut self.roster;
+        roster.request_report();
+        if !within(REPORT_WAIT, || roster.collect_report()) {
+            log::warn!("a worker did not tell its counters in time");
+        }
+        let mut report = roster.report();
+        report.live = Some(self.live());
+        report
+    }
+
+    /// The tools whose neighbours the kernel shall resolve.
+    pub(crate) fn wanted(&self) -> Vec<Wanted> {
+        let wanted = members(self.snapshot()).filter_map(|(_, port, member)| {
+            let NeighborSpec::Resolve(via) = member.neighbor else { return None };
+            let interface = self.ports.get(port.at())?.interface.as_ref()?.index();
+            Some(Wanted { port, interface, address: member.address, via })
+        });
+        wanted.collect()
+    }
+
+    /// Stops the workers, closes the ports and counts the buffers.
+    pub(crate) fn stop(mut self) -> End {
+        let stuck = self.crew.stop();
+        for core in &stuck {
+            log::error!("the worker on core {core} does not stop; its queues are left open");
+        }
+        thread::sleep(DRAIN);
+        self.roster.request_report();
+        let mut report = if stuck.is_empty() {
+            self.crew.join();
+            self.roster.collect_report();
+            self.roster.report()
+        } else {
+            self.roster.report()
+        };
+        report.live = None;
+        drop(self.ports);
+        let pools = pool_states(&self.pools);
+        let is_clean = stuck.is_empty() && pools.iter().all(|pool| pool.in_use == 0);
+        End { report, pools, is_clean }
+    }
+
+    fn live(&self) -> LiveReport {
+        let ports = self.ports.iter().map(|live| {
+            let (link_up, speed_mbps) = live.link();
+            PortState {
+                name: live.port.name().to_owned(),
+                driver: live.port.abilities().driver.clone(),
+                mac: live.port.mac(),
+                link_up,
+                speed_mbps,
+                xstats: live.port.xstats(),
+            }
+        });
+        let neighbors = members(self.snapshot()).map(|(target, port, member)| NeighborState {
+            target: target.to_owned(),
+            address: member.address,
+            mac: self.neighbors.resolve(port, member.address, &member.neighbor),
+        });
+        LiveReport {
+            uptime_s: self.started.elapsed().as_secs(),
+            pid: std::process::id(),
+            ports: ports.collect(),
+            workers: self.roster.workers(),
+            neighbors: neighbors.collect(),
+            pools: pool_states(&self.pools),
+        }
+    }
+}
+
+/// Every member of every target: the target's name, its tool port, the member.
+fn members(snapshot: &Snapshot) -> impl Iterator<Item = (&str, PortIndex, &MemberSpec)> {
+    snapshot.targets.iter().flat_map(|target| {
+        target.members.iter().map(|member| (target.id.as_str(), target.port, member))
+    })
+}
+
+fn pool_states(pools: &[Mempool]) -> Vec<PoolState> {
+    let state = |pool: &Mempool| PoolState {
+        name: pool.plan().name.clone(),
+        size: pool.plan().buffers,
+        in_use: pool.in_use(),
+    };
+    pools.iter().map(state).collect()
+}
+
+/// Tells the workers which ports have a link.
+fn set_links(ports: &[LivePort], roster: &Roster) {
+    for (live, shared) in ports.iter().zip(roster.links().iter()) {
+        let (is_up, _) = live.link();
+        if shared.swap(is_up, Ordering::Relaxed) != is_up {
+            log::info!("port {}: link {}", live.port.name(), if is_up { "up" } else { "down" });
+        }
+    }
+}
+
+fn save(state: &StateFile, snapshot: &Snapshot) -> Result<(), Vec<String>> {
+    state.save(snapshot).map_err(|error| {
+        vec![format!("the configuration can't be kept in {}: {error}", state.path().display())]
+    })
+}
+
+/// Waits until `is_done`, but not longer than `limit`; true when it is.
+fn within(limit: Duration, mut is_done: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    loop {
+        if is_done() {
+            return true;
+        }
+        if started.elapsed() > limit {
+            return false;
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use engine::snapshot::{DataplaneSpec, ExemptSpec, MemorySpec, VxlanSpec};
+
+    /// A snapshot of nothing.
+    pub(crate) fn snapshot() -> Snapshot {
+        Snapshot {
+            epoch: 1,
+            appliance_id: "t".to_owned(),
+            dataplane: DataplaneSpec { workers: vec![0], memory: MemorySpec::Auto },
+            ports: vec![],
+            links: vec![],
+            spans: vec![],
+            interfaces: vec![],
+            targets: vec![],
+            filters: vec![],
+            rules: vec![],
+            sessions: vec![],
+            vxlan: VxlanSpec { port: 4789, keep_inner_vlan: false, udp6_zero_checksum: false },
+            exempt: ExemptSpec { aws_never_mirrored: true, amazon_dns: vec![] },
+        }
+    }
+}
