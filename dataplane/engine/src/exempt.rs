@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
-use crate::flow_key::{Addresses, FlowKey};
+use crate::flow_key::{Addresses, FlowKey, halves};
 use crate::snapshot::ExemptSpec;
 
 /// 169.254.0.0/16, where the IPv4 services live.
-const LINK_LOCAL: u32 = 0xa9fe;
+const LINK_LOCAL: u64 = 0xa9fe;
+/// `fd00:ec2::/64`, where the IPv6 services live.
+const SERVICES6: u64 = 0xfd00_0ec2_0000_0000;
 /// Instance metadata, 169.254.169.254.
 const METADATA: u32 = 0xa9fe_a9fe;
 /// Instance metadata, `fd00:ec2::254`.
@@ -26,27 +28,23 @@ const DHCPV6: [u16; 2] = [546, 547];
 pub struct Exempt {
     is_aws_list: bool,
     vxlan_port: u16,
-    underlay: Addressees,
-    amazon_dns: Addressees,
+    underlay: Vec<Address>,
+    amazon_dns: Vec<Address>,
 }
 
-/// A few addresses, apart by family.
-#[derive(Debug, Clone, Default)]
-struct Addressees {
-    v4: Vec<u32>,
-    v6: Vec<u128>,
+/// An address as keys have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Address {
+    halves: [u64; 2],
+    is_v6: bool,
 }
 
-impl FromIterator<IpAddr> for Addressees {
-    fn from_iter<I: IntoIterator<Item = IpAddr>>(addresses: I) -> Self {
-        let mut all = Self::default();
-        for address in addresses {
-            match address {
-                IpAddr::V4(v4) => all.v4.push(v4.into()),
-                IpAddr::V6(v6) => all.v6.push(v6.into()),
-            }
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self { halves: [0, u32::from(v4).into()], is_v6: false },
+            IpAddr::V6(v6) => Self { halves: halves(v6.into()), is_v6: true },
         }
-        all
     }
 }
 
@@ -56,52 +54,59 @@ impl Exempt {
         Self {
             is_aws_list: spec.aws_never_mirrored,
             vxlan_port,
-            underlay: underlay.collect(),
-            amazon_dns: spec.amazon_dns.iter().copied().collect(),
+            underlay: underlay.map(Address::from).collect(),
+            amazon_dns: spec.amazon_dns.iter().copied().map(Address::from).collect(),
         }
     }
 
     /// Our own output, or on AWS's list. The loop guard holds whatever the list says.
     #[inline]
     pub fn is_never_mirrored(&self, key: &FlowKey) -> bool {
-        self.is_own_output(key) || (self.is_aws_list && is_on_aws_list(key))
+        // One branch, nearly always not taken, for all the conditions below it.
+        self.is_suspect(key)
+            && (self.is_own_output(key) || (self.is_aws_list && is_on_aws_list(key)))
     }
 
     /// A resolver's address decides, in either direction, with any protocol and port.
     #[inline]
     pub fn is_amazon_dns(&self, key: &FlowKey) -> bool {
-        match key.addresses {
-            Addresses::V4 { src, dst } => {
-                self.amazon_dns.v4.iter().any(|&resolver| resolver == src || resolver == dst)
-            }
-            Addresses::V6 { src, dst } => {
-                self.amazon_dns.v6.iter().any(|&resolver| resolver == src || resolver == dst)
-            }
-        }
+        let [src, dst] = key.address_halves();
+        self.amazon_dns.iter().fold(false, |found, resolver| {
+            found
+                | (((resolver.halves == src) | (resolver.halves == dst))
+                    & (resolver.is_v6 == key.is_v6()))
+        })
+    }
+
+    /// A condition that all never-mirrored traffic fulfils, and little else; without branches.
+    #[inline]
+    fn is_suspect(&self, key: &FlowKey) -> bool {
+        let [src, dst] = key.address_halves();
+        let is_service = |[high, low]: [u64; 2]| (high == SERVICES6) | (low >> 16 == LINK_LOCAL);
+        let (src_port, dst_port) = (key.src_port(), key.dst_port());
+        let is_dhcp =
+            |port: u16| (port.wrapping_sub(DHCP[0]) <= 1) | (port.wrapping_sub(DHCPV6[0]) <= 1);
+        let has_port = is_dhcp(src_port) | is_dhcp(dst_port) | (dst_port == self.vxlan_port);
+        is_service(src) | is_service(dst) | (has_port & key.is_udp())
     }
 
     /// UDP to the VXLAN port from one of our underlay addresses, whatever the target.
-    #[inline]
     fn is_own_output(&self, key: &FlowKey) -> bool {
-        key.is_udp()
-            && key.dst_port() == self.vxlan_port
-            && match key.addresses {
-                Addresses::V4 { src, .. } => self.underlay.v4.contains(&src),
-                Addresses::V6 { src, .. } => self.underlay.v6.contains(&src),
-            }
+        let src = Address { halves: key.address_halves()[0], is_v6: key.is_v6() };
+        key.is_udp() && key.dst_port() == self.vxlan_port && self.underlay.contains(&src)
     }
 }
 
-#[inline]
 fn is_on_aws_list(key: &FlowKey) -> bool {
     let has_udp_port = |ports: [u16; 2]| {
         key.is_udp() && (ports.contains(&key.src_port()) || ports.contains(&key.dst_port()))
     };
-    match key.addresses {
+    match key.addresses() {
         Addresses::V4 { src, dst } => {
             has_udp_port(DHCP)
-                || ((src >> 16 == LINK_LOCAL || dst >> 16 == LINK_LOCAL)
-                    && is_link_local_service(src, dst, key))
+                || [METADATA, NTP].iter().any(|&service| service == src || service == dst)
+                || is_activation(src, key.src_port(), key)
+                || is_activation(dst, key.dst_port(), key)
         }
         Addresses::V6 { src, dst } => {
             has_udp_port(DHCPV6)
@@ -110,13 +115,8 @@ fn is_on_aws_list(key: &FlowKey) -> bool {
     }
 }
 
-fn is_link_local_service(src: u32, dst: u32, key: &FlowKey) -> bool {
-    let is_activation = |address: u32, port: u16| {
-        key.is_tcp() && ACTIVATION.contains(&address) && port == ACTIVATION_PORT
-    };
-    [METADATA, NTP].iter().any(|&service| service == src || service == dst)
-        || is_activation(src, key.src_port())
-        || is_activation(dst, key.dst_port())
+fn is_activation(address: u32, port: u16, key: &FlowKey) -> bool {
+    key.is_tcp() && ACTIVATION.contains(&address) && port == ACTIVATION_PORT
 }
 
 #[cfg(test)]

@@ -23,16 +23,18 @@ pub enum Addresses {
 
 /// The key of a lookup.
 ///
-/// Ports, protocol and fragment are kept in words that are written once and compared whole: a burst
-/// of keys is written by one stage and read by the next, and reading a word that was written in
-/// pieces stalls.
+/// Both families have the same form, and ports and protocol are words that are written once and
+/// compared whole: traffic mixes families and protocols at random, so each branch on one of them is
+/// mispredicted, and reading a word that was written in pieces stalls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowKey {
-    /// Source and destination address.
-    pub addresses: Addresses,
+    /// Source address, high and low half; an IPv4 address is the low half.
+    src: [u64; 2],
+    /// Destination address.
+    dst: [u64; 2],
     /// Source port in the upper half, destination port in the lower; 0 without ports.
     ports: u32,
-    /// Protocol, [`HAS_PORTS`], [`NO_PROTOCOL`].
+    /// Protocol, [`HAS_PORTS`], [`NO_PROTOCOL`], [`IS_V6`].
     class: u16,
     /// The protocol that all fragments of the datagram name, [`IS_FRAGMENT`].
     fragment: u16,
@@ -42,16 +44,14 @@ pub struct FlowKey {
 pub const HAS_PORTS: u16 = 0x100;
 /// Set in [`FlowKey::class`] when the packet has no layer 4.
 pub const NO_PROTOCOL: u16 = 0x200;
+/// Set in [`FlowKey::class`] for IPv6.
+pub const IS_V6: u16 = 0x400;
 const IS_FRAGMENT: u16 = 0x100;
 
 impl FlowKey {
     /// The key before anything is known.
-    pub const EMPTY: Self = Self {
-        addresses: Addresses::V4 { src: 0, dst: 0 },
-        ports: 0,
-        class: NO_PROTOCOL,
-        fragment: 0,
-    };
+    pub const EMPTY: Self =
+        Self { src: [0; 2], dst: [0; 2], ports: 0, class: NO_PROTOCOL, fragment: 0 };
 
     /// A key. `protocol` is the upper layer's, `None` where the chain of IPv6 extension headers is
     /// too long; `ports` are source and destination as they stand in the packet, where it shows
@@ -64,16 +64,44 @@ impl FlowKey {
         ports: Option<[u8; 4]>,
         fragment: Option<u8>,
     ) -> Self {
+        let (src, dst, family) = match addresses {
+            Addresses::V4 { src, dst } => ([0, src.into()], [0, dst.into()], 0),
+            Addresses::V6 { src, dst } => (halves(src), halves(dst), IS_V6),
+        };
         Self {
-            addresses,
+            src,
+            dst,
             ports: ports.map_or(0, u32::from_be_bytes),
-            class: protocol.map_or(NO_PROTOCOL, u16::from)
+            class: family
+                | protocol.map_or(NO_PROTOCOL, u16::from)
                 | if ports.is_some() { HAS_PORTS } else { 0 },
             fragment: fragment.map_or(0, |protocol| u16::from(protocol) | IS_FRAGMENT),
         }
     }
 
-    /// Protocol (the low byte), [`HAS_PORTS`] and [`NO_PROTOCOL`] in one word.
+    /// Source and destination address.
+    #[inline]
+    pub fn addresses(&self) -> Addresses {
+        if self.is_v6() {
+            Addresses::V6 { src: whole(self.src), dst: whole(self.dst) }
+        } else {
+            Addresses::V4 { src: self.src[1] as u32, dst: self.dst[1] as u32 }
+        }
+    }
+
+    /// Source and destination, each in halves; an IPv4 address is the low half.
+    #[inline]
+    pub fn address_halves(&self) -> [[u64; 2]; 2] {
+        [self.src, self.dst]
+    }
+
+    /// True for IPv6.
+    #[inline]
+    pub fn is_v6(&self) -> bool {
+        self.class & IS_V6 != 0
+    }
+
+    /// Protocol (the low byte), [`HAS_PORTS`], [`NO_PROTOCOL`] and [`IS_V6`] in one word.
     #[inline]
     pub fn class(&self) -> u16 {
         self.class
@@ -113,13 +141,13 @@ impl FlowKey {
     /// True for a UDP packet that shows its ports.
     #[inline]
     pub fn is_udp(&self) -> bool {
-        self.class == HAS_PORTS | UDP as u16
+        self.class & !IS_V6 == HAS_PORTS | UDP as u16
     }
 
     /// True for a TCP packet that shows its ports.
     #[inline]
     pub fn is_tcp(&self) -> bool {
-        self.class == HAS_PORTS | TCP as u16
+        self.class & !IS_V6 == HAS_PORTS | TCP as u16
     }
 
     /// 14 bits, the same for both directions of a flow and for all fragments of a datagram; they
@@ -129,17 +157,20 @@ impl FlowKey {
     /// Cost: about 20 instructions for IPv4.
     #[inline]
     pub fn hash(&self) -> u16 {
-        let (protocol, src_port, dst_port) = match self.fragment() {
-            Some(protocol) => (protocol, 0, 0),
-            None => (self.class as u8, self.src_port(), self.dst_port()),
-        };
-        let ends = match self.addresses {
-            Addresses::V4 { src, dst } => mix(u64::from(src) << 16 | u64::from(src_port))
-                .wrapping_add(mix(u64::from(dst) << 16 | u64::from(dst_port))),
-            Addresses::V6 { src, dst } => mix6(src, src_port).wrapping_add(mix6(dst, dst_port)),
-        };
-        (mix(ends ^ u64::from(protocol)) >> 50) as u16
+        // A fragment hashes by the protocol that all of its datagram name, and without ports.
+        let is_fragment = self.fragment != 0;
+        let protocol = if is_fragment { self.fragment } else { self.class } as u8;
+        let ports = if is_fragment { 0 } else { self.ports };
+        let src = mix_end(self.src, ports >> 16);
+        let dst = mix_end(self.dst, ports & 0xffff);
+        (mix(src.wrapping_add(dst) ^ u64::from(protocol)) >> 50) as u16
     }
+}
+
+/// An address and port as one number, mixed.
+#[inline]
+fn mix_end([high, low]: [u64; 2], port: u32) -> u64 {
+    mix(high.rotate_left(23) ^ low ^ u64::from(port) << 48)
 }
 
 /// One multiplication and a fold of its high half: every input bit reaches the upper output bits.
@@ -149,10 +180,15 @@ fn mix(value: u64) -> u64 {
     (product as u64) ^ (product >> 64) as u64
 }
 
-/// [`mix`] of an IPv6 end.
+/// High and low half of an address.
 #[inline]
-fn mix6(address: u128, port: u16) -> u64 {
-    mix(mix((address >> 64) as u64).wrapping_add(address as u64) ^ u64::from(port))
+pub(crate) fn halves(address: u128) -> [u64; 2] {
+    [(address >> 64) as u64, address as u64]
+}
+
+#[inline]
+fn whole([high, low]: [u64; 2]) -> u128 {
+    u128::from(high) << 64 | u128::from(low)
 }
 
 #[cfg(test)]

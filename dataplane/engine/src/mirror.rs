@@ -140,11 +140,14 @@ fn attribute_burst<M: Mbuf, T: RuleTable>(
     unmirrored: &mut [u64; Unmirrored::COUNT],
 ) {
     let sources = &view.ports[port.at()];
+    let of_all = sources.of_all();
     let evaluations = &mut scratch.evaluations;
     evaluations.len = 0;
     let parsed = scratch.parsed.iter().zip(&scratch.keys);
     for (at, (frame, (parsed, key))) in frames.iter().zip(parsed).enumerate() {
-        let of_frame = if frame.head().len() < ADDRESSES_LEN && !frame.is_contiguous() {
+        let of_frame = if let Some(of_all) = of_all {
+            of_all
+        } else if frame.head().len() < ADDRESSES_LEN && !frame.is_contiguous() {
             let mut addresses = [0; ADDRESSES_LEN];
             let held = gather(frame, 0, &mut addresses);
             sources.sources(&addresses[..held], parsed.vid)

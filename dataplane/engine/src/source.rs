@@ -5,9 +5,6 @@
 //! only addresses tell them apart. At most one interface claims a frame in each direction: the
 //! configuration is refused otherwise ([`Claims::add`]).
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use crate::rule::Direction;
 use crate::units::{InterfaceIndex, Mac, VlanId};
 use crate::wire::ethernet;
@@ -51,6 +48,13 @@ pub struct PortSources {
 }
 
 impl PortSources {
+    /// The sources of every frame, where neither addresses nor VLAN matter.
+    #[inline]
+    pub fn of_all(&self) -> Option<[Source; 2]> {
+        (self.egress.is_whole_or_none() && self.ingress.is_whole_or_none())
+            .then(|| self.sources(&[], 0))
+    }
+
     /// The at most two sources of a frame that starts with `head` and whose outermost VLAN is `vid`
     /// (0 for none): the egress of one interface, then the ingress of another.
     #[inline]
@@ -71,7 +75,7 @@ impl PortSources {
 #[derive(Debug, Clone, Default)]
 pub struct Claims {
     /// By address and VLAN, either of which may be 0 for any.
-    by_key: HashMap<u64, InterfaceIndex, BuildHasherDefault<KeyHasher>>,
+    by_key: KeyTable,
     /// Some claim has no address.
     has_any_mac: bool,
     /// Some claim has an address.
@@ -111,6 +115,11 @@ impl Claims {
         Ok(())
     }
 
+    /// All frames are one interface's, or none is anybody's.
+    fn is_whole_or_none(&self) -> bool {
+        self.whole.is_some() || self.all.is_empty()
+    }
+
     /// Who claims a frame. `mac` is asked only when some claim has an address.
     #[inline]
     fn find(&self, mac: impl FnOnce() -> Option<Mac>, vid: u16) -> Option<InterfaceIndex> {
@@ -125,8 +134,8 @@ impl Claims {
     fn look_up(&self, mac: impl FnOnce() -> Option<Mac>, vid: u16) -> Option<InterfaceIndex> {
         let with_vlan = |mac: Mac| {
             let narrowed =
-                if self.has_vlan && vid != 0 { self.by_key.get(&key(mac, vid)) } else { None };
-            narrowed.or_else(|| self.by_key.get(&key(mac, 0))).copied()
+                if self.has_vlan && vid != 0 { self.by_key.get(key(mac, vid)) } else { None };
+            narrowed.or_else(|| self.by_key.get(key(mac, 0)))
         };
         let any = if self.has_any_mac { with_vlan(Mac::default()) } else { None };
         any.or_else(|| {
@@ -143,25 +152,59 @@ fn key(mac: Mac, vid: u16) -> u64 {
     mac.as_u64() << 12 | u64::from(vid)
 }
 
-/// One multiplication: keys are 60 bits of which all matter, and an attacker gains nothing, because
-/// the table holds only what the operator configured.
-#[derive(Debug, Clone, Copy, Default)]
-struct KeyHasher(u64);
+/// A hash table of a few keys for very many lookups: open addressing, at most a quarter full, so
+/// that one look settles nearly every lookup. Keys are 60 bits, and an attacker gains nothing by
+/// choosing them, because the table holds only what the operator configured.
+#[derive(Debug, Clone, Default)]
+struct KeyTable {
+    /// A power of two of them; [`KeyTable::FREE`] marks those without a key.
+    slots: Vec<(u64, InterfaceIndex)>,
+    len: usize,
+}
 
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
+impl KeyTable {
+    const FREE: u64 = u64::MAX;
+
+    fn insert(&mut self, key: u64, interface: InterfaceIndex) {
+        if (self.len + 1) * 4 > self.slots.len() {
+            let len = (self.slots.len() * 2).max(8);
+            let empty = vec![(Self::FREE, InterfaceIndex(0)); len];
+            let old = core::mem::replace(&mut self.slots, empty);
+            for (key, interface) in old.into_iter().filter(|slot| slot.0 != Self::FREE) {
+                self.place(key, interface);
+            }
+        }
+        self.place(key, interface);
+        self.len += 1;
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(byte.into());
+    fn place(&mut self, key: u64, interface: InterfaceIndex) {
+        let mut at = self.start(key);
+        while self.slots[at].0 != Self::FREE && self.slots[at].0 != key {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        self.slots[at] = (key, interface);
+    }
+
+    #[inline]
+    fn get(&self, key: u64) -> Option<InterfaceIndex> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mut at = self.start(key);
+        loop {
+            match self.slots[at] {
+                (found, interface) if found == key => return Some(interface),
+                (Self::FREE, _) => return None,
+                _ => at = (at + 1) & (self.slots.len() - 1),
+            }
         }
     }
 
-    fn write_u64(&mut self, key: u64) {
-        let product = u128::from(self.0 ^ key) * 0x9e37_79b9_7f4a_7c15;
-        self.0 = (product as u64) ^ (product >> 64) as u64;
+    #[inline]
+    fn start(&self, key: u64) -> usize {
+        // The upper half of the product depends on every bit of the key.
+        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & (self.slots.len() - 1)
     }
 }
 
@@ -227,6 +270,19 @@ mod tests {
         assert_eq!(claims.add(None, vlan(2), A), Err(B));
         assert_eq!(claims.add(Some(MAC_B), None, B), Ok(()));
         assert_eq!(claims.add(None, None, A), Err(A));
+    }
+
+    #[test]
+    fn a_thousand_addresses_are_each_found_and_no_other() {
+        let mac = |n: u16| Mac([2, 0, 0, 0, (n >> 8) as u8, n as u8]);
+        let mut claims = Claims::default();
+        for n in 0..1000 {
+            assert_eq!(claims.add(Some(mac(2 * n)), None, InterfaceIndex(n)), Ok(()));
+        }
+        for n in 0..1000 {
+            assert_eq!(claims.find(|| Some(mac(2 * n)), 5), Some(InterfaceIndex(n)));
+            assert_eq!(claims.find(|| Some(mac(2 * n + 1)), 5), None);
+        }
     }
 
     #[test]

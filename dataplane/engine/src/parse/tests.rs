@@ -320,6 +320,17 @@ proptest! {
     }
 
     #[test]
+    fn the_way_for_plain_frames_is_the_general_way(bytes in noise()) {
+        if let Some(plain) = parse_plain(&bytes) {
+            let frame = Frame { head: &bytes, len: bytes.len() };
+            let (mut parsed, mut key) = (Parsed::EMPTY, FlowKey::EMPTY);
+            let kind = parse_ethernet(frame, &mut parsed, &mut key);
+            prop_assert!(matches!(kind, Ok(Kind::Ip)));
+            prop_assert_eq!((key, parsed.tags_len, parsed.vid), (plain, 0, 0));
+        }
+    }
+
+    #[test]
     fn headers_len_max_is_enough_for_any_frame(tail in prop::collection::vec(any::<u8>(), 0..64)) {
         // The longest chain there is: eight headers of 2,048 bytes behind four tags.
         let mut bytes = frame(&[&[0x81, 0, 0, 1].repeat(4), V6, &ipv6(60, &[])]);

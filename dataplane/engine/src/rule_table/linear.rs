@@ -1,10 +1,15 @@
 //! The linear table: rule after rule until one matches. The oracle of every faster one.
 
+use core::ops::{BitAnd, BitOr, BitXor};
+
 use ipnet::IpNet;
 
 use super::{Match, RuleTable, TableRule, Verdict};
 use crate::flow_key::{Addresses, FlowKey, HAS_PORTS, NO_PROTOCOL};
 use crate::rule::{FilterRule, PortRange};
+
+/// Keys that are sorted by family at a time.
+const CHUNK: usize = 128;
 
 /// Rules in order, apart by family: a rule of one family never matches a packet of the other.
 ///
@@ -101,18 +106,27 @@ impl RuleTable for LinearTable {
     }
 
     fn classify(&self, keys: &[FlowKey], which: &[u8], matches: &mut [Match]) {
-        for (&place, found) in which.iter().zip(matches) {
-            let key = &keys[usize::from(place)];
-            *found = match key.addresses {
-                Addresses::V4 { src, dst } => first(&self.v4, |rule| {
-                    ((src ^ rule.src) & rule.src_mask) | ((dst ^ rule.dst) & rule.dst_mask) == 0
-                        && rule.layer4.matches(key)
-                }),
-                Addresses::V6 { src, dst } => first(&self.v6, |rule| {
-                    ((src ^ rule.src) & rule.src_mask) | ((dst ^ rule.dst) & rule.dst_mask) == 0
-                        && rule.layer4.matches(key)
-                }),
-            };
+        for (which, matches) in which.chunks(CHUNK).zip(matches.chunks_mut(CHUNK)) {
+            // Families apart first, without a branch, so that none is mispredicted below.
+            let (mut v4, mut v6) = ([0u8; CHUNK], [0u8; CHUNK]);
+            let (mut v4_len, mut v6_len) = (0, 0);
+            for (place, &key) in (0u8..).zip(which) {
+                let is_v6 = keys[usize::from(key)].is_v6();
+                v4[v4_len] = place;
+                v6[v6_len] = place;
+                v4_len += usize::from(!is_v6);
+                v6_len += usize::from(is_v6);
+            }
+            for place in v4[..v4_len].iter().map(|&place| usize::from(place)) {
+                let key = &keys[usize::from(which[place])];
+                let [[_, src], [_, dst]] = key.address_halves();
+                matches[place] = first(&self.v4, key, src as u32, dst as u32);
+            }
+            for place in v6[..v6_len].iter().map(|&place| usize::from(place)) {
+                let key = &keys[usize::from(which[place])];
+                let Addresses::V6 { src, dst } = key.addresses() else { continue };
+                matches[place] = first(&self.v6, key, src, dst);
+            }
         }
     }
 
@@ -124,8 +138,15 @@ impl RuleTable for LinearTable {
 
 /// The first entry that matches.
 #[inline]
-fn first<A>(entries: &[Entry<A>], matches: impl Fn(&Entry<A>) -> bool) -> Match {
-    entries.iter().find(|entry| matches(entry)).map_or(Match::NONE, |entry| entry.found)
+fn first<A>(entries: &[Entry<A>], key: &FlowKey, src: A, dst: A) -> Match
+where
+    A: Copy + PartialEq + Default + BitXor<Output = A> + BitAnd<Output = A> + BitOr<Output = A>,
+{
+    let matches = |rule: &&Entry<A>| {
+        let differs = ((src ^ rule.src) & rule.src_mask) | ((dst ^ rule.dst) & rule.dst_mask);
+        (differs == A::default()) & rule.layer4.matches(key)
+    };
+    entries.iter().find(matches).map_or(Match::NONE, |entry| entry.found)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::units::{FilterIndex, RuleIndex, SessionIndex};
 
 /// The definition, condition by condition, as EC2's documentation puts it.
 fn matches_rule(rule: &FilterRule, key: &FlowKey) -> bool {
-    let addresses = match (rule.source, rule.destination, key.addresses) {
+    let addresses = match (rule.source, rule.destination, key.addresses()) {
         (IpNet::V4(s), IpNet::V4(d), Addresses::V4 { src, dst }) => {
             s.contains(&std::net::Ipv4Addr::from(src)) && d.contains(&std::net::Ipv4Addr::from(dst))
         }
