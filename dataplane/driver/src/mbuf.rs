@@ -39,7 +39,12 @@ impl Mbuf {
     }
 
     /// The last segment of the frame. Cost: one step per segment.
+    #[inline]
     fn last_mut(&mut self) -> &mut rte_mbuf {
+        // Known from the first cache line; the pointer to the next segment is in the second.
+        if self.raw().nb_segs == 1 {
+            return self.raw_mut();
+        }
         let mut segment = self.0;
         loop {
             // SAFETY: `segment` is in the chain that `self` owns.

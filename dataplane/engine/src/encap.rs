@@ -38,8 +38,8 @@ pub struct Encap(Header);
 
 #[derive(Debug, Clone)]
 enum Header {
-    /// The bytes, and the sum of the IP header with a total length of 0.
-    V4([u8; HEADER_LEN_V4], Sum),
+    /// The bytes, and the folded sum of the IP header with a total length of 0.
+    V4([u8; HEADER_LEN_V4], u16),
     /// The bytes, and the sum of pseudo-header, UDP and VXLAN header with lengths, source port and
     /// checksum of 0; `None` where the checksum stays zero.
     V6([u8; HEADER_LEN_V6], Option<Sum>),
@@ -89,7 +89,8 @@ impl Encap {
                 *out = *bytes;
                 let total_len = udp_len + ipv4::HEADER_LEN as u16;
                 put(out, 16, total_len);
-                put(out, 24, checksum::finish(sum + Sum::from(total_len)));
+                let (sum, carry) = sum.overflowing_add(total_len);
+                put(out, 24, !(sum + u16::from(carry)));
                 put(out, 34, src_port);
                 put(out, 38, udp_len);
             }
@@ -123,7 +124,7 @@ fn v4(outer: &Outer, src: Ipv4Addr, dst: Ipv4Addr, vni: Vni) -> Header {
     ipv4::emit(&mut ip, src, dst, UDP, HOP_LIMIT, 0);
     // Without its own field the sum of a header is the complement of its checksum.
     ip[10..12].fill(0);
-    let sum = checksum::sum(&ip);
+    let sum = !checksum::finish(checksum::sum(&ip));
     Header::V4(join(outer, ethernet::ethertype::IPV4, &ip, vni), sum)
 }
 

@@ -30,6 +30,34 @@ pub struct Exempt {
     vxlan_port: u16,
     underlay: Vec<Address>,
     amazon_dns: Vec<Address>,
+    /// UDP ports of exempt traffic.
+    ports: Filter,
+    /// Resolvers that are not among the link-local services.
+    resolvers: Filter,
+}
+
+/// Why rules are not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exemption {
+    /// Our own output, or on AWS's list. The loop guard holds whatever the list says.
+    NeverMirrored,
+    /// To or from a resolver: only the network service `amazon-dns` mirrors it.
+    AmazonDns,
+}
+
+/// True for the values that were put in, and for those that share their lowest six bits with one.
+#[derive(Debug, Clone, Copy)]
+struct Filter(u64);
+
+impl Filter {
+    fn of(values: impl Iterator<Item = u64>) -> Self {
+        Self(values.fold(0, |bits, value| bits | 1 << (value % 64)))
+    }
+
+    #[inline]
+    fn at(self, value: u64) -> bool {
+        self.0 >> (value % 64) & 1 == 1
+    }
 }
 
 /// An address as keys have it.
@@ -51,43 +79,54 @@ impl From<IpAddr> for Address {
 impl Exempt {
     /// `underlay`: every address of our own that copies may come from.
     pub fn new(spec: &ExemptSpec, vxlan_port: u16, underlay: impl Iterator<Item = IpAddr>) -> Self {
+        let amazon_dns: Vec<_> = spec.amazon_dns.iter().copied().map(Address::from).collect();
+        let ports = DHCP.into_iter().chain(DHCPV6).chain([vxlan_port]);
+        let is_service = |[high, low]: [u64; 2]| high == SERVICES6 || low >> 16 == LINK_LOCAL;
+        let others = amazon_dns.iter().map(|resolver| resolver.halves);
         Self {
             is_aws_list: spec.aws_never_mirrored,
             vxlan_port,
             underlay: underlay.map(Address::from).collect(),
-            amazon_dns: spec.amazon_dns.iter().copied().map(Address::from).collect(),
+            ports: Filter::of(ports.map(u64::from)),
+            resolvers: Filter::of(others.filter(|&halves| !is_service(halves)).map(|[_, low]| low)),
+            amazon_dns,
         }
     }
 
-    /// Our own output, or on AWS's list. The loop guard holds whatever the list says.
+    /// What becomes of a packet before any rule is asked; `None` for nearly all packets.
     #[inline]
-    pub fn is_never_mirrored(&self, key: &FlowKey) -> bool {
-        // One branch, nearly always not taken, for all the conditions below it.
-        self.is_suspect(key)
-            && (self.is_own_output(key) || (self.is_aws_list && is_on_aws_list(key)))
+    pub fn of(&self, key: &FlowKey) -> Option<Exemption> {
+        // One branch, nearly always not taken, stands for all the conditions behind it.
+        if self.is_suspect(key) { self.look_closer(key) } else { None }
+    }
+
+    fn look_closer(&self, key: &FlowKey) -> Option<Exemption> {
+        if self.is_own_output(key) || (self.is_aws_list && is_on_aws_list(key)) {
+            Some(Exemption::NeverMirrored)
+        } else {
+            self.is_amazon_dns(key).then_some(Exemption::AmazonDns)
+        }
     }
 
     /// A resolver's address decides, in either direction, with any protocol and port.
-    #[inline]
-    pub fn is_amazon_dns(&self, key: &FlowKey) -> bool {
-        let [src, dst] = key.address_halves();
-        self.amazon_dns.iter().fold(false, |found, resolver| {
-            found
-                | (((resolver.halves == src) | (resolver.halves == dst))
-                    & (resolver.is_v6 == key.is_v6()))
-        })
+    fn is_amazon_dns(&self, key: &FlowKey) -> bool {
+        let is_resolver =
+            |halves| self.amazon_dns.contains(&Address { halves, is_v6: key.is_v6() });
+        key.address_halves().into_iter().any(is_resolver)
     }
 
-    /// A condition that all never-mirrored traffic fulfils, and little else; without branches.
+    /// A condition that all exempt traffic fulfils, and little else. It is made of filters of 64
+    /// bits, a bit for each value of the lowest six bits, and has no branches.
     #[inline]
     fn is_suspect(&self, key: &FlowKey) -> bool {
-        let [src, dst] = key.address_halves();
-        let is_service = |[high, low]: [u64; 2]| (high == SERVICES6) | (low >> 16 == LINK_LOCAL);
-        let (src_port, dst_port) = (key.src_port(), key.dst_port());
-        let is_dhcp =
-            |port: u16| (port.wrapping_sub(DHCP[0]) <= 1) | (port.wrapping_sub(DHCPV6[0]) <= 1);
-        let has_port = is_dhcp(src_port) | is_dhcp(dst_port) | (dst_port == self.vxlan_port);
-        is_service(src) | is_service(dst) | (has_port & key.is_udp())
+        let [[src_high, src], [dst_high, dst]] = key.address_halves();
+        let is_service = |high: u64, low: u64| (high == SERVICES6) | (low >> 16 == LINK_LOCAL);
+        let has_port = self.ports.at(key.src_port().into()) | self.ports.at(key.dst_port().into());
+        is_service(src_high, src)
+            | is_service(dst_high, dst)
+            | self.resolvers.at(src)
+            | self.resolvers.at(dst)
+            | (has_port & key.is_udp())
     }
 
     /// UDP to the VXLAN port from one of our underlay addresses, whatever the target.
@@ -126,7 +165,11 @@ mod tests {
     fn exempt(is_aws_list: bool) -> Exempt {
         let spec = ExemptSpec {
             aws_never_mirrored: is_aws_list,
-            amazon_dns: vec!["169.254.169.253".parse().unwrap(), "fd00:ec2::253".parse().unwrap()],
+            amazon_dns: vec![
+                "169.254.169.253".parse().unwrap(),
+                "fd00:ec2::253".parse().unwrap(),
+                "10.9.9.9".parse().unwrap(),
+            ],
         };
         let underlay = ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
         Exempt::new(&spec, 4789, underlay.into_iter())
@@ -172,25 +215,40 @@ mod tests {
             (key("fd00:ec2::253", "fe80::1", 17, Some((53, 1))), false),
         ];
         for (key, expected) in cases {
-            assert_eq!(exempt(true).is_never_mirrored(&key), expected, "{key:?}");
-            assert!(!exempt(false).is_never_mirrored(&key), "{key:?}");
+            let found = exempt(true).of(&key) == Some(Exemption::NeverMirrored);
+            assert_eq!(found, expected, "{key:?}");
+            assert_ne!(exempt(false).of(&key), Some(Exemption::NeverMirrored), "{key:?}");
         }
     }
 
     #[test]
     fn the_loop_guard_holds_without_the_list() {
         for (src, dst) in [("192.0.2.1", "198.51.100.9"), ("2001:db8::1", "2001:db8::9")] {
-            assert!(exempt(false).is_never_mirrored(&key(src, dst, 17, Some((50_000, 4789)))));
-            assert!(!exempt(false).is_never_mirrored(&key(src, dst, 17, Some((4789, 50_000)))));
-            assert!(!exempt(false).is_never_mirrored(&key(src, dst, 6, Some((50_000, 4789)))));
-            assert!(!exempt(false).is_never_mirrored(&key(dst, src, 17, Some((50_000, 4789)))));
+            assert_eq!(
+                exempt(false).of(&key(src, dst, 17, Some((50_000, 4789)))),
+                Some(Exemption::NeverMirrored)
+            );
+            assert_eq!(exempt(false).of(&key(src, dst, 17, Some((4789, 50_000)))), None);
+            assert_eq!(exempt(false).of(&key(src, dst, 6, Some((50_000, 4789)))), None);
+            assert_eq!(exempt(false).of(&key(dst, src, 17, Some((50_000, 4789)))), None);
         }
     }
 
     #[test]
     fn a_resolver_is_known_by_its_address_alone() {
-        assert!(exempt(true).is_amazon_dns(&key("10.0.0.1", "169.254.169.253", 1, None)));
-        assert!(exempt(true).is_amazon_dns(&key("fd00:ec2::253", "fe80::1", 17, Some((53, 9)))));
-        assert!(!exempt(true).is_amazon_dns(&key("10.0.0.1", "8.8.8.8", 17, Some((9, 53)))));
+        assert_eq!(
+            exempt(true).of(&key("10.0.0.1", "169.254.169.253", 1, None)),
+            Some(Exemption::AmazonDns)
+        );
+        assert_eq!(
+            exempt(true).of(&key("fd00:ec2::253", "fe80::1", 17, Some((53, 9)))),
+            Some(Exemption::AmazonDns)
+        );
+        assert_eq!(
+            exempt(true).of(&key("10.9.9.9", "10.0.0.1", 17, Some((53, 9)))),
+            Some(Exemption::AmazonDns)
+        );
+        assert_eq!(exempt(true).of(&key("10.9.9.73", "10.0.0.1", 17, Some((53, 9)))), None);
+        assert_eq!(exempt(true).of(&key("10.0.0.1", "8.8.8.8", 17, Some((9, 53)))), None);
     }
 }

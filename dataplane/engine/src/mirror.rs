@@ -6,6 +6,7 @@
 use crate::burst::{BURST_MAX, Burst};
 use crate::copy::{self, gather};
 use crate::drop_reason::{Skipped, Unmirrored};
+use crate::exempt::Exemption;
 use crate::flow_key::FlowKey;
 use crate::parse::{HEADERS_LEN_MAX, Kind, Parsed, parse};
 use crate::port::{Devices, Mbuf};
@@ -101,7 +102,7 @@ pub struct Outlets<'a, D: Devices> {
 }
 
 /// Mirrors one burst that `port` received. `is_tap` says that nobody else needs the frames: then
-/// they are consumed, and what is left of the burst is to be freed. Copies wait in their tool ports
+/// they are consumed. Copies wait in their tool ports
 /// for the caller to flush. Thread: worker. Cost: no allocation, no lock, no clock.
 pub fn mirror_burst<D: Devices, T: RuleTable>(
     view: &View<T>,
@@ -158,12 +159,12 @@ fn attribute_burst<M: Mbuf, T: RuleTable>(
             unmirrored[Unmirrored::NoSource as usize] += 1;
             continue;
         }
-        let exempt = exempt(view, parsed, key);
+        let settled = settle_early(view, parsed, key);
         for source in of_frame.into_iter().filter(|source| source.is_some()) {
-            match exempt {
+            match settled {
                 None => evaluations.push(at, source, NOTHING),
-                Some(Exemption::Unmirrored(reason)) => unmirrored[reason as usize] += 1,
-                Some(Exemption::AmazonDns) => match view.amazon_dns(source.interface()) {
+                Some(Settled::Unmirrored(reason)) => unmirrored[reason as usize] += 1,
+                Some(Settled::AmazonDns) => match view.amazon_dns(source.interface()) {
                     Some(session) => evaluations.push(at, Source::NONE, session),
                     None => unmirrored[Unmirrored::NoMatch as usize] += 1,
                 },
@@ -172,23 +173,22 @@ fn attribute_burst<M: Mbuf, T: RuleTable>(
     }
 }
 
-/// What rules never see.
+/// What is settled before any rule is asked.
 #[derive(Clone, Copy)]
-enum Exemption {
+enum Settled {
     Unmirrored(Unmirrored),
     AmazonDns,
 }
 
 #[inline]
-fn exempt<T: RuleTable>(view: &View<T>, parsed: &Parsed, key: &FlowKey) -> Option<Exemption> {
+fn settle_early<T: RuleTable>(view: &View<T>, parsed: &Parsed, key: &FlowKey) -> Option<Settled> {
     match parsed.kind {
-        Kind::Malformed => Some(Exemption::Unmirrored(Unmirrored::Malformed)),
-        Kind::NotIp => Some(Exemption::Unmirrored(Unmirrored::NotIp)),
-        Kind::Ip if view.exempt.is_never_mirrored(key) => {
-            Some(Exemption::Unmirrored(Unmirrored::NeverMirrored))
-        }
-        Kind::Ip if view.exempt.is_amazon_dns(key) => Some(Exemption::AmazonDns),
-        Kind::Ip => None,
+        Kind::Malformed => Some(Settled::Unmirrored(Unmirrored::Malformed)),
+        Kind::NotIp => Some(Settled::Unmirrored(Unmirrored::NotIp)),
+        Kind::Ip => view.exempt.of(key).map(|exemption| match exemption {
+            Exemption::NeverMirrored => Settled::Unmirrored(Unmirrored::NeverMirrored),
+            Exemption::AmazonDns => Settled::AmazonDns,
+        }),
     }
 }
 
@@ -261,10 +261,12 @@ fn give_burst<D: Devices, T: RuleTable>(
     scratch: &Scratch,
     outlets: &mut Outlets<'_, D>,
 ) {
-    let count = frames.len();
     let mut unwanted = Burst::new();
     let mut wanted = scratch.evaluations.wanted().peekable();
-    for (at, frame) in frames.take_front(count).enumerate() {
+    // In reverse, so that taking the last off yields them in order.
+    frames.frames_mut().reverse();
+    for at in 0..frames.len() {
+        let Some(frame) = frames.pop() else { break };
         let mut last = None;
         while let Some((_, session)) = wanted.next_if(|&(wanted_at, _)| wanted_at == at) {
             if let Some(earlier) = last.replace(session) {
@@ -278,7 +280,7 @@ fn give_burst<D: Devices, T: RuleTable>(
             debug_assert!(fits.is_ok(), "as many frames as the burst had");
         }
     }
-    *frames = unwanted;
+    D::Mbuf::free_bulk(&mut unwanted);
 }
 
 /// A copy to be made.
@@ -339,7 +341,7 @@ fn try_copy<D: Devices, T: RuleTable>(
     if !copy::copy(&mut copy, frame, encap, &plan, wanted.flow_hash) {
         return Err(Skipped::NoMbuf);
     }
-    tool.push(copy, meta(wanted, &plan));
+    tool.push(copy, meta(wanted, &plan, encap.header_len()));
     Ok(())
 }
 
@@ -367,7 +369,7 @@ fn try_give<D: Devices, T: RuleTable>(
     let mut left = wanted;
     if is_sendable && copy::can_strip_in_place(&frame, plan.strip) {
         if copy::prepend(&mut frame, encap, &plan, wanted.flow_hash) {
-            tool.push(frame, meta(wanted, &plan));
+            tool.push(frame, meta(wanted, &plan, encap.header_len()));
             return Ok(());
         }
         left.strip = 0;
@@ -377,7 +379,7 @@ fn try_give<D: Devices, T: RuleTable>(
     if !copy::copy(&mut copy, &frame, encap, &plan, wanted.flow_hash) {
         return Err(Skipped::NoMbuf);
     }
-    tool.push(copy, meta(wanted, &plan));
+    tool.push(copy, meta(wanted, &plan, encap.header_len()));
     Ok(())
 }
 
@@ -402,10 +404,11 @@ fn prepare<'a, D: Devices, T: RuleTable>(
 }
 
 #[inline]
-fn meta(wanted: Wanted, plan: &copy::Plan) -> CopyMeta {
+fn meta(wanted: Wanted, plan: &copy::Plan, header_len: usize) -> CopyMeta {
     CopyMeta {
         session: wanted.session,
+        header_len: header_len as u32,
         inner_len: plan.inner_len.into(),
-        is_truncated: plan.is_truncated,
+        is_truncated: plan.is_truncated.into(),
     }
 }

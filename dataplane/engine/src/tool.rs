@@ -17,10 +17,12 @@ pub const COPIES_MAX: usize = 2 * BURST_MAX;
 pub struct CopyMeta {
     /// The session.
     pub session: SessionIndex,
+    /// Bytes of the outer header.
+    pub header_len: u32,
     /// Inner bytes.
     pub inner_len: u32,
-    /// Shorter than the frame.
-    pub is_truncated: bool,
+    /// 1 when shorter than the frame, else 0.
+    pub is_truncated: u32,
 }
 
 /// The transmit queue and pool of one tool port, owned by one worker.
@@ -85,20 +87,10 @@ impl<D: Devices> ToolPort<D> {
         }
         let mut meta = self.meta.as_slice();
         for burst in &mut self.waiting {
-            let offered = burst.len().min(meta.len());
-            let (of_burst, of_next) = meta.split_at(offered);
-            let lens: u64 = burst.frames().iter().map(|copy| copy.len() as u64).sum();
-            let accepted = self.tx.send(burst);
-            let (sent, refused) = of_burst.split_at(accepted.min(offered));
-            let left: u64 = burst.frames().iter().map(|copy| copy.len() as u64).sum();
-            port.tx_packets += sent.len() as u64;
-            port.tx_bytes += lens - left;
-            for copy in sent {
-                let session = &mut sessions[copy.session.at()];
-                session.mirrored_packets += 1;
-                session.mirrored_bytes += u64::from(copy.inner_len);
-                session.truncated_packets += u64::from(copy.is_truncated);
-            }
+            let (of_burst, of_next) = meta.split_at(burst.len().min(meta.len()));
+            let accepted = if of_burst.is_empty() { 0 } else { self.tx.send(burst) };
+            let (sent, refused) = of_burst.split_at(accepted.min(of_burst.len()));
+            count_sent(sent, port, sessions);
             for copy in refused {
                 sessions[copy.session.at()].skipped[Skipped::ToolCongested as usize] += 1;
             }
@@ -111,5 +103,22 @@ impl<D: Devices> ToolPort<D> {
     /// Gives the empty buffers back to the pool, for a clean end.
     pub fn release(&mut self) {
         D::Mbuf::free_bulk(&mut self.empties);
+    }
+}
+
+/// Counts copies that were sent. Runs of one session are summed in registers first.
+fn count_sent(sent: &[CopyMeta], port: &mut PortStats, sessions: &mut [SessionStats]) {
+    for run in sent.chunk_by(|a, b| a.session == b.session) {
+        let [first, ..] = run else { continue };
+        let sum =
+            |of: fn(&CopyMeta) -> u32| run.iter().map(|copy| u64::from(of(copy))).sum::<u64>();
+        let packets = run.len() as u64;
+        let inner_bytes = sum(|copy| copy.inner_len);
+        port.tx_packets += packets;
+        port.tx_bytes += inner_bytes + sum(|copy| copy.header_len);
+        let session = &mut sessions[first.session.at()];
+        session.mirrored_packets += packets;
+        session.mirrored_bytes += inner_bytes;
+        session.truncated_packets += sum(|copy| copy.is_truncated);
     }
 }

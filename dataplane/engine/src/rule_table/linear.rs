@@ -1,11 +1,11 @@
 //! The linear table: rule after rule until one matches. The oracle of every faster one.
 
-use core::ops::{BitAnd, BitOr, BitXor};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use super::{Match, RuleTable, TableRule, Verdict};
-use crate::flow_key::{Addresses, FlowKey, HAS_PORTS, NO_PROTOCOL};
+use crate::flow_key::{FlowKey, HAS_PORTS, NO_PROTOCOL, halves};
 use crate::rule::{FilterRule, PortRange};
 
 /// Keys that are sorted by family at a time.
@@ -13,23 +13,23 @@ const CHUNK: usize = 128;
 
 /// Rules in order, apart by family: a rule of one family never matches a packet of the other.
 ///
-/// A condition that a rule does not have is one that every packet fulfils (mask 0, all ports), so
-/// that each rule costs one branch.
+/// Addresses and the other conditions of a rule stand apart too: most rules are done with after one
+/// comparison of addresses, and those lie densely. A condition that a rule does not have is one that
+/// every packet fulfils (mask 0, all ports).
 #[derive(Debug, Clone, Default)]
 pub struct LinearTable {
-    v4: Vec<Entry<u32>>,
-    v6: Vec<Entry<u128>>,
+    /// Source address in the upper half, destination in the lower.
+    v4: Rules<u64>,
+    /// Halves of the source address, then of the destination.
+    v6: Rules<[u64; 4]>,
     verdicts: Vec<Verdict>,
 }
 
-#[derive(Debug, Clone)]
-struct Entry<A> {
-    src: A,
-    src_mask: A,
-    dst: A,
-    dst_mask: A,
-    layer4: Layer4,
-    found: Match,
+#[derive(Debug, Clone, Default)]
+struct Rules<A> {
+    /// Addresses and their mask.
+    addresses: Vec<(A, A)>,
+    rest: Vec<(Layer4, Match)>,
 }
 
 /// Protocol and port conditions of a rule.
@@ -80,24 +80,25 @@ impl RuleTable for LinearTable {
             Self { verdicts: rules.iter().map(Verdict::from).collect(), ..Self::default() };
         for (place, &TableRule { rule, .. }) in rules.iter().enumerate() {
             let found = Match(place as u32);
-            let layer4 = Layer4::of(rule);
+            let rest = (Layer4::of(rule), found);
             match (rule.source, rule.destination) {
-                (IpNet::V4(src), IpNet::V4(dst)) => table.v4.push(Entry {
-                    src: src.network().into(),
-                    src_mask: src.netmask().into(),
-                    dst: dst.network().into(),
-                    dst_mask: dst.netmask().into(),
-                    layer4,
-                    found,
-                }),
-                (IpNet::V6(src), IpNet::V6(dst)) => table.v6.push(Entry {
-                    src: src.network().into(),
-                    src_mask: src.netmask().into(),
-                    dst: dst.network().into(),
-                    dst_mask: dst.netmask().into(),
-                    layer4,
-                    found,
-                }),
+                (IpNet::V4(src), IpNet::V4(dst)) => {
+                    let join = |src: Ipv4Addr, dst: Ipv4Addr| {
+                        u64::from(u32::from(src)) << 32 | u64::from(u32::from(dst))
+                    };
+                    let mask = join(src.netmask(), dst.netmask());
+                    table.v4.addresses.push((join(src.network(), dst.network()), mask));
+                    table.v4.rest.push(rest);
+                }
+                (IpNet::V6(src), IpNet::V6(dst)) => {
+                    let join = |src: Ipv6Addr, dst: Ipv6Addr| {
+                        let ([a, b], [c, d]) = (halves(src.into()), halves(dst.into()));
+                        [a, b, c, d]
+                    };
+                    let mask = join(src.netmask(), dst.netmask());
+                    table.v6.addresses.push((join(src.network(), dst.network()), mask));
+                    table.v6.rest.push(rest);
+                }
                 // A mixed rule matches nothing; `View::compile` refuses it before it comes here.
                 _ => {}
             }
@@ -120,12 +121,19 @@ impl RuleTable for LinearTable {
             for place in v4[..v4_len].iter().map(|&place| usize::from(place)) {
                 let key = &keys[usize::from(which[place])];
                 let [[_, src], [_, dst]] = key.address_halves();
-                matches[place] = first(&self.v4, key, src as u32, dst as u32);
+                let packet = src << 32 | dst;
+                matches[place] = self.v4.first(key, |(rule, mask)| (packet ^ rule) & mask == 0);
             }
             for place in v6[..v6_len].iter().map(|&place| usize::from(place)) {
                 let key = &keys[usize::from(which[place])];
-                let Addresses::V6 { src, dst } = key.addresses() else { continue };
-                matches[place] = first(&self.v6, key, src, dst);
+                let [[a, b], [c, d]] = key.address_halves();
+                matches[place] = self.v6.first(key, |(rule, mask)| {
+                    let differs = ((a ^ rule[0]) & mask[0])
+                        | ((b ^ rule[1]) & mask[1])
+                        | ((c ^ rule[2]) & mask[2])
+                        | ((d ^ rule[3]) & mask[3]);
+                    differs == 0
+                });
             }
         }
     }
@@ -136,17 +144,17 @@ impl RuleTable for LinearTable {
     }
 }
 
-/// The first entry that matches.
-#[inline]
-fn first<A>(entries: &[Entry<A>], key: &FlowKey, src: A, dst: A) -> Match
-where
-    A: Copy + PartialEq + Default + BitXor<Output = A> + BitAnd<Output = A> + BitOr<Output = A>,
-{
-    let matches = |rule: &&Entry<A>| {
-        let differs = ((src ^ rule.src) & rule.src_mask) | ((dst ^ rule.dst) & rule.dst_mask);
-        (differs == A::default()) & rule.layer4.matches(key)
-    };
-    entries.iter().find(matches).map_or(Match::NONE, |entry| entry.found)
+impl<A> Rules<A> {
+    /// The first rule whose addresses and other conditions match.
+    #[inline]
+    fn first(&self, key: &FlowKey, addresses_match: impl Fn(&(A, A)) -> bool) -> Match {
+        let rest = self.rest.iter();
+        self.addresses
+            .iter()
+            .zip(rest)
+            .find(|(addresses, (layer4, _))| addresses_match(addresses) && layer4.matches(key))
+            .map_or(Match::NONE, |(_, &(_, found))| found)
+    }
 }
 
 #[cfg(test)]

@@ -21,14 +21,23 @@ pub mod ethertype {
     pub const QINQ_OLD: u16 = 0x9100;
 }
 
-/// The destination address, when the frame is long enough to have one.
-pub fn dst(frame: &[u8]) -> Option<Mac> {
-    frame.first_chunk().map(|bytes| Mac(*bytes))
+/// The destination address as a number, first byte most significant; `None` for a frame that is too
+/// short to have it.
+#[inline]
+pub fn dst_bits(frame: &[u8]) -> Option<u64> {
+    match frame.first_chunk() {
+        // Eight bytes at once, less the two of the source address.
+        Some(bytes) => Some(u64::from_be_bytes(*bytes) >> 16),
+        None => frame.first_chunk().map(|bytes| Mac(*bytes).as_u64()),
+    }
 }
 
-/// The source address, when the frame is long enough to have one.
-pub fn src(frame: &[u8]) -> Option<Mac> {
-    frame.get(6..)?.first_chunk().map(|bytes| Mac(*bytes))
+/// The source address as a number; `None` for a frame that is too short to have it.
+#[inline]
+pub fn src_bits(frame: &[u8]) -> Option<u64> {
+    let addresses: &[u8; ADDRESSES_LEN] = frame.first_chunk()?;
+    // The last eight bytes of both addresses, less the two of the destination address.
+    addresses.last_chunk().map(|bytes| u64::from_be_bytes(*bytes) & 0xffff_ffff_ffff)
 }
 
 /// Writes a header.
@@ -48,16 +57,18 @@ mod tests {
         let (dst_mac, src_mac) = (Mac([1, 2, 3, 4, 5, 6]), Mac([7, 8, 9, 10, 11, 12]));
         let mut header = [0; HEADER_LEN];
         emit(&mut header, dst_mac, src_mac, ethertype::IPV6);
-        assert_eq!(dst(&header), Some(dst_mac));
-        assert_eq!(src(&header), Some(src_mac));
+        assert_eq!(dst_bits(&header), Some(dst_mac.as_u64()));
+        assert_eq!(src_bits(&header), Some(src_mac.as_u64()));
         assert_eq!(header[12..], [0x86, 0xdd]);
     }
 
     #[test]
     fn addresses_are_read_as_far_as_the_frame_goes() {
-        assert_eq!(dst(&[0; 5]), None);
-        assert_eq!(dst(&[0; 6]), Some(Mac::default()));
-        assert_eq!(src(&[0; 11]), None);
-        assert_eq!(src(&[0; 12]), Some(Mac::default()));
+        assert_eq!(dst_bits(&[1; 5]), None);
+        for len in 6..12 {
+            assert_eq!(dst_bits(&vec![1; len]), Some(0x0101_0101_0101), "{len} bytes");
+            assert_eq!(src_bits(&vec![1; len]), None, "{len} bytes");
+        }
+        assert_eq!(src_bits(&[1; 12]), Some(0x0101_0101_0101));
     }
 }

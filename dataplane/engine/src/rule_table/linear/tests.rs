@@ -2,6 +2,7 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::flow_key::Addresses;
 use crate::rule::{Direction, RuleAction, TCP, UDP};
 use crate::units::{FilterIndex, RuleIndex, SessionIndex};
 
