@@ -42,10 +42,11 @@ impl<R: Read> Window<R> {
 
     #[cold]
     fn fill(&mut self, len: usize) -> io::Result<bool> {
+        let was_full = self.end == self.buffer.len();
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        let wanted = if self.offset == 0 { len } else { len.max(WINDOW_BYTES) };
+        let wanted = if was_full { len.max(WINDOW_BYTES) } else { len };
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
