@@ -12,7 +12,7 @@
 //!   must hold a whole number of slots.
 //! - *VLAN.* The kernel takes the outermost tag off, the driver puts it back, **always with
 //!   `EtherType` 0x8100**: an 802.1ad tag (0x88a8) does not survive this driver, and nothing on
-//!   this side of it can tell. `net_af_xdp` and `net_pcap` keep it.
+//!   this side of it can tell. `net_af_xdp` keeps it.
 //! - *Transmit.* Frames above the slot, or above the interface's MTU + 14 (+ 4 for one tag), are
 //!   dropped although the driver takes them. So the interface's MTU is checked at the start.
 //! - A full transmit ring makes the driver wait in poll(2) without a limit while the socket is not

@@ -32,6 +32,8 @@ pub struct PoolPlan {
     pub data_room: u16,
     /// NUMA node, or −1 for any.
     pub socket: i32,
+    /// A driver receives into it that keeps some buffers for good, also when its port is closed.
+    pub is_lossy: bool,
 }
 
 impl PoolPlan {

@@ -165,10 +165,15 @@ fn sends_to_all_queues(device: &Device) -> bool {
     device.is("af_packet") || device.is("pcap")
 }
 
-/// `net_pcap,infinite_rx=1` keeps the whole capture in buffers of the pool. Its records are at least
-/// as long as a record's header and the shortest Ethernet frame.
+/// The buffers that a device keeps beside its rings. `net_pcap,infinite_rx=1` keeps the whole capture
+/// in the pool; its records are at least as long as a record's header and the shortest Ethernet
+/// frame. `net_af_xdp` fills a ring of its own size, whatever it is asked for, and as much in flight.
 fn kept_by(device: &Device) -> u32 {
     const RECORD_BYTES_MIN: u64 = 16 + 60;
+    const XDP_RINGS: u32 = 2 * 2048;
+    if device.is("af_xdp") {
+        return XDP_RINGS;
+    }
     let repeats = device.is("pcap") && device.argument("infinite_rx") == Some("1");
     let file = device.argument("rx_pcap").filter(|_| repeats);
     let len = file.and_then(|path| fs::metadata(path).ok()).map_or(0, |file| file.len());
@@ -191,8 +196,10 @@ pub fn rx_pools(ports: &[PortPlan], workers: usize) -> Vec<(PoolPlan, Vec<PortIn
         });
         let sends = leaves_by.map(|port| ring(port.tx_queues));
         let buffers = receives.chain(sends).fold(in_hand(workers), u32::saturating_add);
-        let name = format!("rx-{data_room}");
-        (pool(name, buffers, data_room, socket), members.iter().map(|port| port.index).collect())
+        let mut pool = pool(format!("rx-{data_room}"), buffers, data_room, socket);
+        // Its close leaves the buffers of its fill ring with the kernel, up to 26.07 at least.
+        pool.is_lossy = members.iter().any(|port| port.device.is("af_xdp"));
+        (pool, members.iter().map(|port| port.index).collect())
     });
     pools.collect()
 }
@@ -209,7 +216,7 @@ fn pool(name: String, buffers: u32, data_room: u16, socket: i32) -> PoolPlan {
     // "Optimum size (in terms of memory usage) is when n is a power of two minus one."
     // (rte_mempool.h) Not for large ones, where it would waste half.
     let buffers = if buffers < 16_384 { buffers.next_power_of_two() - 1 } else { buffers };
-    PoolPlan { name, buffers, data_room, socket }
+    PoolPlan { name, buffers, data_room, socket, is_lossy: false }
 }
 
 fn ring(queues: u16) -> u32 {

@@ -115,6 +115,14 @@ impl Port {
 
     /// Configures and starts it, receiving into `pool`; hands out its queues. Errors: the call that
     /// failed, with DPDK's words.
+    ///
+    /// It can't be done twice:
+    /// ```compile_fail,E0382
+    /// fn twice(port: driver::Port, config: &driver::PortConfig, pool: &driver::Mempool) {
+    ///     let first = port.start(config, pool);
+    ///     let second = port.start(config, pool);
+    /// }
+    /// ```
     pub fn start(
         self,
         config: &PortConfig,
@@ -175,7 +183,7 @@ fn abilities(port: u16, info: &dpdk_sys::rte_eth_dev_info) -> Abilities {
 /// What most often helps when a device can't be opened.
 fn remedy(device: &Device) -> &'static str {
     if device.is_pci() {
-        "Is the device there (lspci), and bound to vfio-pci (scripts/bind)?"
+        "Is the device there (lspci), and bound to vfio-pci (dpdk-devbind.py)?"
     } else if device.argument("iface").is_some() {
         "Does the interface exist in this network namespace (ip link), and may this user open \
          it (root or CAP_NET_RAW)?"

@@ -301,6 +301,7 @@ fn a_pool_larger_than_memory_is_an_error_that_tells_its_size() {
             buffers: 1 << 20,
             data_room: 2176,
             socket: -1,
+            is_lossy: false,
         };
         let error = driver::Mempool::create(&eal, plan).unwrap_err().to_string();
         assert!(error.contains("`rx`") && error.contains("2560 MiB"), "{error}");

@@ -234,7 +234,12 @@ fn devices_that_cannot_be_opened_are_named_and_may_be_corrected() {
         wrong.ports[1].device = Some("net_pcap0,rx_pcap=/nosuch".to_owned());
         let faults = client.send(&wrong);
         assert!(faults[0].contains("`wan`") && faults[0].contains("No such file"), "{faults:?}");
+        let mut nowhere = nulls(1);
+        nowhere.dataplane.workers = vec![1000];
+        let faults = client.send(&nowhere);
+        assert!(faults[0].contains("core 1000"), "{faults:?}");
         assert_eq!(client.report(), Report::default(), "nothing runs");
+        assert!(!dataplane.folder.path().join("state").exists(), "and nothing is kept");
         assert_eq!(client.send(&nulls(2)), [""; 0], "the ports that were opened are free again");
         assert_eq!(dataplane.stop().0, Some(0));
     });

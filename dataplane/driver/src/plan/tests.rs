@@ -126,6 +126,16 @@ fn a_repeated_capture_stays_in_the_pool() {
 }
 
 #[test]
+fn a_pool_knows_the_driver_that_keeps_buffers_for_good() {
+    let devices = ["net_af_xdp0,iface=lan0", "net_null1", "net_null2", "net_null3"];
+    let mut ports = plans(devices, 1500);
+    ports[1].buffer_bytes = 4000;
+    let pools = rx_pools(&ports, 2);
+    assert_eq!(pools.iter().map(|(pool, _)| pool.is_lossy).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(ports[0].kept, 4096);
+}
+
+#[test]
 fn copies_have_room_for_the_outer_header() {
     let ports = plans(NULLS, 1500);
     let pool = copy_pool(&ports[2], "tool", 2);

@@ -69,7 +69,8 @@ pub(crate) fn eal() -> Eal {
 /// A pool of `buffers` with `data_room` bytes behind the headroom.
 pub(crate) fn pool(eal: &Eal, buffers: u32, data_room: u16) -> Mempool {
     let data_room = data_room + driver::HEADROOM;
-    let plan = PoolPlan { name: "test".to_owned(), buffers, data_room, socket: -1 };
+    let name = "test".to_owned();
+    let plan = PoolPlan { name, buffers, data_room, socket: -1, is_lossy: false };
     Mempool::create(eal, plan).unwrap()
 }
 

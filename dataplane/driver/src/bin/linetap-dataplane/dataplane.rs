@@ -45,8 +45,10 @@ pub(crate) struct Dataplane {
 pub(crate) struct End {
     /// The counters at the end.
     pub(crate) report: Report,
-    /// The pools, after the ports were closed.
-    pub(crate) pools: Vec<PoolState>,
+    /// The pools that miss buffers after the ports were closed.
+    pub(crate) missing: Vec<PoolState>,
+    /// Those that miss them because of a driver that never gives some back.
+    pub(crate) kept: Vec<PoolState>,
     /// Every worker ended and every buffer is back.
     pub(crate) is_clean: bool,
 }
@@ -66,11 +68,18 @@ impl Dataplane {
         let Hardware { ports, pools, workers } = hardware;
         let neighbors = Neighbors { port_macs, ..Neighbors::default() };
         let view = Arc::new(View::compile(&snapshot, &neighbors)?);
-        save(state, &snapshot)?;
-        let (roster, ends) = Roster::new(Arc::new(snapshot), &view);
+        let snapshot = Arc::new(snapshot);
+        let (roster, ends) = Roster::new(Arc::clone(&snapshot), &view);
         set_links(&ports, &roster);
         let crew = Crew::start(workers, ends).map_err(|errors| sentences(&errors))?;
-        Ok(Self { ports, pools, crew, roster, neighbors, started: Instant::now() })
+        let running = Self { ports, pools, crew, roster, neighbors, started: Instant::now() };
+        match save(state, &snapshot) {
+            Ok(()) => Ok(running),
+            Err(faults) => {
+                running.stop();
+                Err(faults)
+            }
+        }
     }
 
     /// What is in force.
@@ -178,9 +187,14 @@ impl Dataplane {
         };
         report.live = None;
         drop(self.ports);
-        let pools = pool_states(&self.pools);
-        let is_clean = stuck.is_empty() && pools.iter().all(|pool| pool.in_use == 0);
-        End { report, pools, is_clean }
+        let (lossy, strict): (Vec<_>, Vec<_>) =
+            self.pools.iter().partition(|pool| pool.plan().is_lossy);
+        let with_loss = |pools: Vec<&Mempool>| -> Vec<PoolState> {
+            pools.into_iter().map(pool_state).filter(|pool| pool.in_use > 0).collect()
+        };
+        let (missing, kept) = (with_loss(strict), with_loss(lossy));
+        let is_clean = stuck.is_empty() && missing.is_empty();
+        End { report, missing, kept, is_clean }
     }
 
     fn live(&self) -> LiveReport {
@@ -206,7 +220,7 @@ impl Dataplane {
             ports: ports.collect(),
             workers: self.roster.workers(),
             neighbors: neighbors.collect(),
-            pools: pool_states(&self.pools),
+            pools: self.pools.iter().map(pool_state).collect(),
         }
     }
 }
@@ -218,13 +232,8 @@ fn members(snapshot: &Snapshot) -> impl Iterator<Item = (&str, PortIndex, &Membe
     })
 }
 
-fn pool_states(pools: &[Mempool]) -> Vec<PoolState> {
-    let state = |pool: &Mempool| PoolState {
-        name: pool.plan().name.clone(),
-        size: pool.plan().buffers,
-        in_use: pool.in_use(),
-    };
-    pools.iter().map(state).collect()
+fn pool_state(pool: &Mempool) -> PoolState {
+    PoolState { name: pool.plan().name.clone(), size: pool.plan().buffers, in_use: pool.in_use() }
 }
 
 /// Tells the workers which ports have a link.

@@ -127,7 +127,7 @@ impl Publisher {
             return is_whole && !self.must_restart;
         };
         let end = running.stop();
-        summary::print(&end.report, &end.pools);
+        summary::print(&end);
         is_whole && end.is_clean
     }
 

@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 
 use engine::drop_reason::{Ended, Skipped, Unmirrored};
-use engine::report::{PoolState, Report};
+
+use crate::dataplane::End;
 
 /// Prints the counters to standard output.
-pub(crate) fn print(report: &Report, pools: &[PoolState]) {
-    print!("{}", text(report, pools));
+pub(crate) fn print(end: &End) {
+    print!("{}", text(end));
 }
 
-fn text(report: &Report, pools: &[PoolState]) -> String {
+fn text(End { report, missing, kept, .. }: &End) -> String {
     let mut out = String::new();
     // Writing to a `String` never fails.
     for port in &report.ports {
@@ -42,12 +43,18 @@ fn text(report: &Report, pools: &[PoolState]) -> String {
         reasons(Unmirrored::ALL.iter().map(|reason| reason.name()), &report.unmirrored);
     let _ =
         writeln!(out, "not mirrored{}", if unmirrored.is_empty() { ": 0" } else { &unmirrored });
-    let missing: Vec<_> = pools.iter().filter(|pool| pool.in_use > 0).collect();
-    for pool in &missing {
+    for pool in missing {
         let _ =
             writeln!(out, "{} of {} buffers of {} are missing", pool.in_use, pool.size, pool.name);
     }
-    if missing.is_empty() {
+    for pool in kept {
+        let _ = writeln!(
+            out,
+            "{} of {} buffers of {} stay with net_af_xdp, which gives none of its ring back",
+            pool.in_use, pool.size, pool.name
+        );
+    }
+    if missing.is_empty() && kept.is_empty() {
         let _ = writeln!(out, "every packet buffer is back in its pool");
     }
     out
@@ -63,19 +70,20 @@ fn reasons<'a>(names: impl Iterator<Item = &'a str>, counts: &[u64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::report::PortReport;
+    use engine::report::{PoolState, PortReport, Report};
 
     #[test]
     fn missing_buffers_and_reasons_are_told() {
         let mut port = PortReport { name: "lan".to_owned(), rx_packets: 3, ..Default::default() };
         port.ended[Ended::Tap as usize] = 3;
         let report = Report { ports: vec![port], ..Default::default() };
-        let whole = PoolState { name: "rx".to_owned(), size: 9, in_use: 0 };
-        let told = text(&report, std::slice::from_ref(&whole));
+        let mut end = End { report, missing: vec![], kept: vec![], is_clean: true };
+        let told = text(&end);
         assert!(told.contains("port lan: received 3 packets") && told.contains("; tap 3\n"));
         assert!(told.contains("not mirrored: 0\n"), "{told}");
         assert!(told.ends_with("every packet buffer is back in its pool\n"));
-        let told = text(&report, &[PoolState { in_use: 2, ..whole }]);
+        end.missing.push(PoolState { name: "rx".to_owned(), size: 9, in_use: 2 });
+        let told = text(&end);
         assert!(told.ends_with("2 of 9 buffers of rx are missing\n"), "{told}");
     }
 }
