@@ -54,6 +54,7 @@ pub mod report;
 pub mod link;
 pub mod tool;
 pub mod copy;
+pub mod copies;
 pub mod mirror;
 pub mod roster;
 pub mod worker;

@@ -4,8 +4,9 @@
 //! [`Scratch`], which a worker allocates once.
 
 use crate::burst::{BURST_MAX, Burst};
-use crate::copy::{self, gather};
-use crate::drop_reason::{Skipped, Unmirrored};
+use crate::copies::{Copies, Outlets, give_copies, make_copies};
+use crate::copy::gather;
+use crate::drop_reason::Unmirrored;
 use crate::exempt::Exemption;
 use crate::flow_key::FlowKey;
 use crate::parse::{HEADERS_LEN_MAX, Kind, Parsed, parse};
@@ -13,8 +14,7 @@ use crate::port::{Devices, Mbuf};
 use crate::rule::RuleAction;
 use crate::rule_table::{Match, RuleTable};
 use crate::source::Source;
-use crate::stats::{SessionStats, ViewStats, WorkerStats};
-use crate::tool::{COPIES_MAX, CopyMeta, ToolPort};
+use crate::tool::COPIES_MAX;
 use crate::units::{PortIndex, SessionIndex};
 use crate::view::View;
 use crate::wire::ethernet::ADDRESSES_LEN;
@@ -43,11 +43,16 @@ impl Evaluations {
         self.len += 1;
     }
 
-    /// Frames and sessions of the wanted copies, in order.
-    fn wanted(&self) -> impl Iterator<Item = (usize, SessionIndex)> + '_ {
-        let all = self.frame.iter().zip(&self.wanted).take(self.len);
-        all.filter(|&(_, &session)| session != NOTHING)
-            .map(|(&frame, &session)| (usize::from(frame), session))
+    /// Leaves only those that want a copy, in order.
+    fn keep_wanted(&mut self) {
+        let mut kept = 0;
+        for place in 0..self.len {
+            // Written always, kept when it is wanted: no branch to mispredict.
+            self.frame[kept] = self.frame[place];
+            self.wanted[kept] = self.wanted[place];
+            kept += usize::from(self.wanted[place] != NOTHING);
+        }
+        self.len = kept;
     }
 }
 
@@ -61,6 +66,14 @@ pub struct Scratch {
     places: [u8; COPIES_MAX],
     matches: [Match; COPIES_MAX],
     headers: Box<[u8]>,
+}
+
+impl Scratch {
+    fn copies(&self) -> Copies<'_> {
+        let Evaluations { len, frame, wanted, .. } = &self.evaluations;
+        let (frames, sessions) = (&frame[..*len], &wanted[..*len]);
+        Copies { frames, sessions, parsed: &self.parsed, keys: &self.keys }
+    }
 }
 
 impl core::fmt::Debug for Scratch {
@@ -88,19 +101,6 @@ impl Default for Scratch {
     }
 }
 
-/// Where a burst's copies go, and where they are counted.
-#[derive(Debug)]
-pub struct Outlets<'a, D: Devices> {
-    /// Tool ports by [`PortIndex`]; `None` for the others.
-    pub tools: &'a mut [Option<ToolPort<D>>],
-    /// By [`PortIndex`]: the port has a link.
-    pub links_up: &'a [bool],
-    /// Counters that outlive the view.
-    pub worker: &'a mut WorkerStats,
-    /// Counters of the view.
-    pub view: &'a mut ViewStats,
-}
-
 /// Mirrors one burst that `port` received. `is_tap` says that nobody else needs the frames: then
 /// they are consumed. Copies wait in their tool ports
 /// for the caller to flush. Thread: worker. Cost: no allocation, no lock, no clock.
@@ -115,10 +115,12 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
     parse_burst(frames.frames(), scratch); //                                              1 parse
     attribute_burst(view, port, frames.frames(), scratch, &mut outlets.worker.unmirrored); // 2
     classify_burst(view, scratch, outlets); //                                          3 classify
+    scratch.evaluations.keep_wanted();
+    let copies = scratch.copies();
     if is_tap {
-        give_burst(view, frames, scratch, outlets); //                       4 copy, 5 encapsulate
+        give_copies(view, frames, copies, outlets); //                       4 copy, 5 encapsulate
     } else {
-        copy_burst(view, frames.frames(), scratch, outlets);
+        make_copies(view, frames.frames(), copies, outlets);
     }
 }
 
@@ -198,23 +200,33 @@ fn classify_burst<D: Devices, T: RuleTable>(
     scratch: &mut Scratch,
     outlets: &mut Outlets<'_, D>,
 ) {
-    let evaluations = &mut scratch.evaluations;
+    let Scratch { evaluations, keys, which, places, matches, .. } = scratch;
     for start in 0..evaluations.len {
         let source = evaluations.source[start];
         if !source.is_some() {
             continue;
         }
+        let table = view.table(source.interface(), source.direction());
+        if start == 0 && evaluations.source[..evaluations.len].iter().all(|&other| other == source)
+        {
+            // Usually all are of one source and direction: nothing has to be sorted out.
+            let matches = &mut matches[..evaluations.len];
+            table.classify(keys, &evaluations.frame[..evaluations.len], matches);
+            for (wanted, &found) in evaluations.wanted.iter_mut().zip(&*matches) {
+                *wanted = settle(table, found, outlets);
+            }
+            return;
+        }
         let mut count = 0;
         for place in start..evaluations.len {
             // Written always, kept when it is one: no branch to mispredict.
-            scratch.which[count] = evaluations.frame[place];
-            scratch.places[count] = place as u8;
+            which[count] = evaluations.frame[place];
+            places[count] = place as u8;
             count += usize::from(evaluations.source[place] == source);
         }
-        let table = view.table(source.interface(), source.direction());
-        let matches = &mut scratch.matches[..count];
-        table.classify(&scratch.keys, &scratch.which[..count], matches);
-        for (&place, &found) in scratch.places.iter().zip(&*matches) {
+        let matches = &mut matches[..count];
+        table.classify(keys, &which[..count], matches);
+        for (&place, &found) in places.iter().zip(&*matches) {
             evaluations.source[usize::from(place)] = Source::NONE;
             evaluations.wanted[usize::from(place)] = settle(table, found, outlets);
         }
@@ -239,176 +251,5 @@ fn settle<D: Devices, T: RuleTable>(
             outlets.worker.unmirrored[Unmirrored::Rejected as usize] += 1;
             NOTHING
         }
-    }
-}
-
-/// Copies out of frames that go on.
-fn copy_burst<D: Devices, T: RuleTable>(
-    view: &View<T>,
-    frames: &[D::Mbuf],
-    scratch: &Scratch,
-    outlets: &mut Outlets<'_, D>,
-) {
-    for (at, session) in scratch.evaluations.wanted() {
-        copy_one(view, &frames[at], Wanted::new(view, scratch, at, session), outlets);
-    }
-}
-
-/// Copies out of frames that end here; the last copy of each is the frame itself.
-fn give_burst<D: Devices, T: RuleTable>(
-    view: &View<T>,
-    frames: &mut Burst<D::Mbuf>,
-    scratch: &Scratch,
-    outlets: &mut Outlets<'_, D>,
-) {
-    let mut unwanted = Burst::new();
-    let mut wanted = scratch.evaluations.wanted().peekable();
-    // In reverse, so that taking the last off yields them in order.
-    frames.frames_mut().reverse();
-    for at in 0..frames.len() {
-        let Some(frame) = frames.pop() else { break };
-        let mut last = None;
-        while let Some((_, session)) = wanted.next_if(|&(wanted_at, _)| wanted_at == at) {
-            if let Some(earlier) = last.replace(session) {
-                copy_one(view, &frame, Wanted::new(view, scratch, at, earlier), outlets);
-            }
-        }
-        if let Some(session) = last {
-            give_one(view, frame, Wanted::new(view, scratch, at, session), outlets);
-        } else {
-            let fits = unwanted.push(frame);
-            debug_assert!(fits.is_ok(), "as many frames as the burst had");
-        }
-    }
-    D::Mbuf::free_bulk(&mut unwanted);
-}
-
-/// A copy to be made.
-#[derive(Clone, Copy)]
-struct Wanted {
-    session: SessionIndex,
-    flow_hash: u16,
-    strip: usize,
-}
-
-impl Wanted {
-    #[inline]
-    fn new<T: RuleTable>(
-        view: &View<T>,
-        scratch: &Scratch,
-        frame: usize,
-        session: SessionIndex,
-    ) -> Self {
-        let tags_len = scratch.parsed[frame].tags_len;
-        let strip = if view.keep_inner_vlan { 0 } else { tags_len.into() };
-        Self { session, flow_hash: scratch.keys[frame].hash(), strip }
-    }
-}
-
-/// Counts a copy that a session wants, and the reason if it can't be had.
-#[inline]
-fn counted<T>(
-    sessions: &mut [SessionStats],
-    session: SessionIndex,
-    copied: Result<T, Skipped>,
-) -> Option<T> {
-    let stats = &mut sessions[session.at()];
-    stats.matched += 1;
-    copied.map_err(|reason| stats.skipped[reason as usize] += 1).ok()
-}
-
-#[inline]
-fn copy_one<D: Devices, T: RuleTable>(
-    view: &View<T>,
-    frame: &D::Mbuf,
-    wanted: Wanted,
-    outlets: &mut Outlets<'_, D>,
-) {
-    let copied = try_copy(view, frame, wanted, outlets.tools, outlets.links_up);
-    counted(&mut outlets.view.sessions, wanted.session, copied);
-}
-
-#[inline]
-fn try_copy<D: Devices, T: RuleTable>(
-    view: &View<T>,
-    frame: &D::Mbuf,
-    wanted: Wanted,
-    tools: &mut [Option<ToolPort<D>>],
-    links_up: &[bool],
-) -> Result<(), Skipped> {
-    let (tool, encap, plan) = prepare(view, frame, wanted, tools, links_up)?;
-    let mut copy = tool.empty().ok_or(Skipped::NoMbuf)?;
-    if !copy::copy(&mut copy, frame, encap, &plan, wanted.flow_hash) {
-        return Err(Skipped::NoMbuf);
-    }
-    tool.push(copy, meta(wanted, &plan, encap.header_len()));
-    Ok(())
-}
-
-#[inline]
-fn give_one<D: Devices, T: RuleTable>(
-    view: &View<T>,
-    frame: D::Mbuf,
-    wanted: Wanted,
-    outlets: &mut Outlets<'_, D>,
-) {
-    let given = try_give(view, frame, wanted, outlets.tools, outlets.links_up);
-    counted(&mut outlets.view.sessions, wanted.session, given);
-}
-
-#[inline]
-fn try_give<D: Devices, T: RuleTable>(
-    view: &View<T>,
-    mut frame: D::Mbuf,
-    wanted: Wanted,
-    tools: &mut [Option<ToolPort<D>>],
-    links_up: &[bool],
-) -> Result<(), Skipped> {
-    let (tool, encap, plan) = prepare(view, &frame, wanted, tools, links_up)?;
-    let is_sendable = frame.is_contiguous() || tool.takes_chains();
-    let mut left = wanted;
-    if is_sendable && copy::can_strip_in_place(&frame, plan.strip) {
-        if copy::prepend(&mut frame, encap, &plan, wanted.flow_hash) {
-            tool.push(frame, meta(wanted, &plan, encap.header_len()));
-            return Ok(());
-        }
-        left.strip = 0;
-    }
-    let mut copy = tool.empty().ok_or(Skipped::NoMbuf)?;
-    let plan = copy::Plan { strip: left.strip, ..plan };
-    if !copy::copy(&mut copy, &frame, encap, &plan, wanted.flow_hash) {
-        return Err(Skipped::NoMbuf);
-    }
-    tool.push(copy, meta(wanted, &plan, encap.header_len()));
-    Ok(())
-}
-
-/// What a copy needs before a buffer is touched.
-#[inline]
-fn prepare<'a, D: Devices, T: RuleTable>(
-    view: &'a View<T>,
-    frame: &D::Mbuf,
-    wanted: Wanted,
-    tools: &'a mut [Option<ToolPort<D>>],
-    links_up: &[bool],
-) -> Result<(&'a mut ToolPort<D>, &'a crate::encap::Encap, copy::Plan), Skipped> {
-    let session = &view.sessions[wanted.session.at()];
-    let tool = tools[session.port.at()].as_mut().ok_or(Skipped::ToolDown)?;
-    if !links_up[session.port.at()] {
-        return Err(Skipped::ToolDown);
-    }
-    let member = session.member(wanted.flow_hash);
-    let encap = member.encap.as_ref().ok_or(Skipped::NoNeighbor)?;
-    let plan = copy::plan(session, member, frame.len(), wanted.strip)?;
-    Ok((tool, encap, plan))
-}
-
-#[inline]
-fn meta(wanted: Wanted, plan: &copy::Plan, header_len: usize) -> CopyMeta {
-    CopyMeta {
-        session: wanted.session,
-        header_len: header_len as u32,
-        inner_len: plan.inner_len.into(),
-        is_truncated: plan.is_truncated.into(),
     }
 }

@@ -6,8 +6,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::burst::Burst;
+use crate::copies::Outlets;
 use crate::drop_reason::Ended;
-use crate::mirror::{Outlets, Scratch, mirror_burst};
+use crate::mirror::{Scratch, mirror_burst};
 use crate::port::{Devices, Mbuf, RxQueue, TxQueue};
 use crate::roster::{ReportBuffer, WorkerEnd};
 use crate::rule_table::{LinearTable, RuleTable};

@@ -8,9 +8,6 @@ use super::{Match, RuleTable, TableRule, Verdict};
 use crate::flow_key::{FlowKey, HAS_PORTS, NO_PROTOCOL, halves};
 use crate::rule::{FilterRule, PortRange};
 
-/// Keys that are sorted by family at a time.
-const CHUNK: usize = 128;
-
 /// Rules in order, apart by family: a rule of one family never matches a packet of the other.
 ///
 /// Addresses and the other conditions of a rule stand apart too: most rules are done with after one
@@ -107,34 +104,21 @@ impl RuleTable for LinearTable {
     }
 
     fn classify(&self, keys: &[FlowKey], which: &[u8], matches: &mut [Match]) {
-        for (which, matches) in which.chunks(CHUNK).zip(matches.chunks_mut(CHUNK)) {
-            // Families apart first, without a branch, so that none is mispredicted below.
-            let (mut v4, mut v6) = ([0u8; CHUNK], [0u8; CHUNK]);
-            let (mut v4_len, mut v6_len) = (0, 0);
-            for (place, &key) in (0u8..).zip(which) {
-                let is_v6 = keys[usize::from(key)].is_v6();
-                v4[v4_len] = place;
-                v6[v6_len] = place;
-                v4_len += usize::from(!is_v6);
-                v6_len += usize::from(is_v6);
-            }
-            for place in v4[..v4_len].iter().map(|&place| usize::from(place)) {
-                let key = &keys[usize::from(which[place])];
-                let [[_, src], [_, dst]] = key.address_halves();
-                let packet = src << 32 | dst;
-                matches[place] = self.v4.first(key, |(rule, mask)| (packet ^ rule) & mask == 0);
-            }
-            for place in v6[..v6_len].iter().map(|&place| usize::from(place)) {
-                let key = &keys[usize::from(which[place])];
-                let [[a, b], [c, d]] = key.address_halves();
-                matches[place] = self.v6.first(key, |(rule, mask)| {
+        for (&place, found) in which.iter().zip(matches) {
+            let key = &keys[usize::from(place)];
+            let [[a, b], [c, d]] = key.address_halves();
+            *found = if key.is_v6() {
+                self.v6.first(key, |(rule, mask)| {
                     let differs = ((a ^ rule[0]) & mask[0])
                         | ((b ^ rule[1]) & mask[1])
                         | ((c ^ rule[2]) & mask[2])
                         | ((d ^ rule[3]) & mask[3]);
                     differs == 0
-                });
-            }
+                })
+            } else {
+                let packet = b << 32 | d;
+                self.v4.first(key, |(rule, mask)| (packet ^ rule) & mask == 0)
+            };
         }
     }
 
