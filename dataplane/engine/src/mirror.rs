@@ -215,7 +215,7 @@ fn classify_burst<D: Devices, T: RuleTable>(
             for (wanted, &found) in evaluations.wanted.iter_mut().zip(&*matches) {
                 *wanted = settle(table, found, outlets);
             }
-            return;
+            break;
         }
         let mut count = 0;
         for place in start..evaluations.len {

@@ -181,23 +181,24 @@ impl KeyTable {
 
     #[inline]
     fn get(&self, key: u64) -> Option<InterfaceIndex> {
-        if self.slots.is_empty() {
-            return None;
-        }
         let mut at = self.start(key);
-        loop {
-            match self.slots[at] {
-                (found, interface) if found == key => return Some(interface),
-                (Self::FREE, _) => return None,
-                _ => at = (at + 1) & (self.slots.len() - 1),
+        // An empty table has no slot at all.
+        while let Some(&(found, interface)) = self.slots.get(at) {
+            if found == key {
+                return Some(interface);
             }
+            if found == Self::FREE {
+                break;
+            }
+            at = (at + 1) & (self.slots.len() - 1);
         }
+        None
     }
 
     #[inline]
     fn start(&self, key: u64) -> usize {
         // The upper half of the product depends on every bit of the key.
-        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & (self.slots.len() - 1)
+        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & self.slots.len().wrapping_sub(1)
     }
 }
 
