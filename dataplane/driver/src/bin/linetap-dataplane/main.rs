@@ -48,6 +48,9 @@ struct Arguments {
     /// A user beside root and this process's own that may control it; may be repeated.
     #[arg(long, value_name = "UID")]
     control_uid: Vec<u32>,
+    /// Stop when standard input ends: with the process that started this one.
+    #[arg(long)]
+    until_input_ends: bool,
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,9 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let (events, inbox) = bounded(EVENTS_MAX);
     stop_on_signals(events.clone()).context("signals can't be awaited")?;
+    if arguments.until_input_ends {
+        stop_with_input(events.clone()).context("standard input can't be awaited")?;
+    }
     let state = StateFile::new(&arguments.state);
     let mut publisher = Publisher::new(state, events.clone());
     let server = Server::bind(&arguments.socket, &arguments.control_uid)?;
@@ -76,6 +82,18 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let is_clean = publisher.run(&inbox);
     server.close();
     Ok(is_clean)
+}
+
+/// The end of standard input stops in good order; what stands in it means nothing.
+fn stop_with_input(events: Sender<Event>) -> std::io::Result<()> {
+    thread::Builder::new().name("input".to_owned()).spawn(move || {
+        // An input that can't be read is one that has ended.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        log::info!("standard input has ended: stopping");
+        // The publisher that is gone has stopped already.
+        let _ = events.send(Event::Stop);
+    })?;
+    Ok(())
 }
 
 /// SIGTERM and SIGINT stop in good order; a second one at once.
