@@ -2,7 +2,11 @@
 
 mod check;
 mod mirror;
+mod status;
+mod up;
 
+use std::fmt;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,6 +31,10 @@ enum Command {
     Check(check::Check),
     /// Mirror capture files: the whole engine, without devices.
     Mirror(mirror::Mirror),
+    /// Start the appliance in the foreground; SIGHUP reads the files again, SIGINT or SIGTERM stops.
+    Up(up::Up),
+    /// Show what the running appliance does.
+    Status(status::Status),
 }
 
 /// The two files.
@@ -78,20 +86,33 @@ impl From<anyhow::Error> for Failure {
 /// Runs the command of this process's arguments. The exit status is 0 when all was done, 1 after a
 /// fault at run time, 2 when arguments, appliance file or template are wrong.
 pub fn run() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Check(check) => check.run(),
         Command::Mirror(mirror) => mirror.run(),
+        Command::Up(up) => up.run(),
+        Command::Status(status) => status.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(faults)) => {
-            eprintln!("{faults}");
+            complain(&faults);
             ExitCode::from(2)
         }
         Err(Failure::Runtime(error)) => {
-            eprintln!("{error:#}");
+            complain(&format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints for people and programs. Who does not listen any more misses nothing.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout().lock(), "{}", text.trim_end());
+}
+
+/// Tells what is wrong.
+fn complain(what: &dyn fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{what}");
 }

@@ -33,6 +33,8 @@ pub enum Mode {
     Offline,
 }
 
+/// The name of the data plane's socket in `run_dir`.
+pub const SOCKET_NAME: &str = "dataplane.sock";
 /// The address a port without `mac` sends from, offline.
 pub const OFFLINE_PORT_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 0x01]);
 /// The address of every neighbour without `mac`, offline.
@@ -67,6 +69,13 @@ pub struct Appliance {
     pub quotas: Quotas,
     /// The lists in which an id could not be read: a name that seems unknown may be that one's.
     pub incomplete: Vec<Listing>,
+}
+
+impl Appliance {
+    /// The data plane's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.run_dir.join(SOCKET_NAME)
+    }
 }
 
 /// `[[tool]]`: what a mirror target can name, and where its copies then go.

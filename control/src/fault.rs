@@ -36,6 +36,14 @@ impl fmt::Display for Fault {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Error)]
 pub struct Faults(pub Vec<Fault>);
 
+impl Faults {
+    /// Faults of the command line, or of no file in particular; each sentence names its place.
+    pub fn of_arguments(messages: impl IntoIterator<Item = String>) -> Self {
+        let fault = |message| Fault { file: String::new(), line: None, message };
+        Self(messages.into_iter().map(fault).collect())
+    }
+}
+
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, fault) in self.0.iter().enumerate() {

@@ -18,4 +18,7 @@ pub mod cloudformation;
 pub mod load;
 pub mod report;
 pub mod offline;
+pub mod link;
+pub mod privilege;
+pub mod daemon;
 pub mod cli;

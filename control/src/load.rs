@@ -47,6 +47,23 @@ pub fn load(sources: &Sources, epoch: u64) -> Result<Loaded, Faults> {
     sinks.judge(config.as_deref(), template.as_deref(), sources, epoch)
 }
 
+/// The texts of both files. Errors: those that can't be read.
+pub fn read_texts(sources: &Sources) -> Result<(String, String), Faults> {
+    let sinks = Sinks::of(sources);
+    let config = read_text(&sources.config, CONFIG_BYTES_MAX, &sinks.config);
+    let template = read_text(&sources.template, TEMPLATE_BYTES_MAX, &sinks.template);
+    match (config, template) {
+        (Some(config), Some(template)) => Ok((config, template)),
+        _ => Err(sinks.into_faults()),
+    }
+}
+
+/// The text of an appliance file. Errors: it can't be read.
+pub fn read_config(config: &Path) -> Result<String, Faults> {
+    let sink = FaultSink::new(config.display().to_string());
+    read_text(config, CONFIG_BYTES_MAX, &sink).ok_or_else(|| Faults(sink.into_faults()))
+}
+
 /// Compiles the texts of both files; `sources` names them. Pure. Errors: as of [`load`].
 pub fn from_texts(
     config: &str,
@@ -86,14 +103,19 @@ impl Sinks {
             (Some(appliance), Some(template)) => join(appliance, template, epoch, &self.template),
             _ => None,
         };
-        let mut faults = self.config.into_faults();
-        faults.extend(self.template.into_faults());
+        let faults = self.into_faults();
         match (appliance, template, snapshot) {
-            (Some(appliance), Some(template), Some(snapshot)) if faults.is_empty() => {
+            (Some(appliance), Some(template), Some(snapshot)) if faults.0.is_empty() => {
                 Ok(Loaded { appliance, model: template.model, snapshot })
             }
-            _ => Err(Faults(faults)),
+            _ => Err(faults),
         }
+    }
+
+    fn into_faults(self) -> Faults {
+        let mut faults = self.config.into_faults();
+        faults.extend(self.template.into_faults());
+        Faults(faults)
     }
 }
 

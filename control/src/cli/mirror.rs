@@ -81,7 +81,7 @@ impl Mirror {
         let inputs = places(&snapshot, &self.reads).map(|(port, file)| Input { port, file });
         let inputs: Vec<Input> = inputs.collect();
         let writes: Vec<(PortIndex, PathBuf)> = places(&snapshot, &self.writes).collect();
-        let offline = Offline::new(snapshot).map_err(refused)?;
+        let offline = Offline::new(snapshot).map_err(Faults::of_arguments)?;
         let json = self.json.as_deref().map(create).transpose()?;
         let mut outputs = Vec::new();
         for (port, name) in writes {
@@ -175,11 +175,6 @@ impl Mirror {
 
 fn argument_fault(message: String) -> Fault {
     Fault { file: String::new(), line: None, message }
-}
-
-/// What the engine has against a snapshot that the files' own checks let pass.
-fn refused(reasons: Vec<String>) -> Failure {
-    Failure::Usage(Faults(reasons.into_iter().map(argument_fault).collect()))
 }
 
 /// The arguments with their ports looked up; unknown ports are faults already.

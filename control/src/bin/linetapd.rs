@@ -1,0 +1,82 @@
+//! The control daemon: sends the data plane what the appliance file and the template say.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use control::cloudformation::Assignment;
+use control::config::Mode;
+use control::daemon::{Failure, Supply, run};
+use control::load::Sources;
+use control::privilege::{Foothold, become_user, user_named};
+
+/// The control daemon of linetap. Started by `linetap up`, or by a service manager.
+///
+/// SIGHUP makes it read both files again.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Arguments {
+    /// The appliance file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The `CloudFormation` template, YAML or JSON.
+    #[arg(long, value_name = "FILE")]
+    template: PathBuf,
+    /// Give a parameter of the template a value.
+    #[arg(long = "parameter", value_name = "KEY=VALUE")]
+    parameters: Vec<Assignment>,
+    /// The data plane's socket [default: dataplane.sock in the appliance file's `run_dir`].
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Become this user at once; only root can.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Take the files' texts from standard input; end with it.
+    #[arg(long, hide = true)]
+    fed: bool,
+}
+
+fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    let mut arguments = Arguments::parse();
+    let foothold = match become_unprivileged(&mut arguments) {
+        Ok(foothold) => foothold,
+        Err(why) => {
+            eprintln!("linetapd: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let supply = if arguments.fed { Supply::StandardInput } else { Supply::Files };
+    let sources = Sources {
+        config: arguments.config,
+        template: arguments.template,
+        parameters: arguments.parameters,
+        mode: Mode::Online,
+    };
+    let done = run(&sources, arguments.socket, supply);
+    drop(foothold);
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(if matches!(failure, Failure::Files(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+/// Becomes the user that was asked for. The socket stays in reach: its directory is opened before.
+fn become_unprivileged(arguments: &mut Arguments) -> Result<Option<Foothold>, String> {
+    let Some(name) = &arguments.user else { return Ok(None) };
+    let user = user_named(name).map_err(|why| format!("--user {name}: {why}"))?;
+    let mut foothold = None;
+    if let Some(socket) = &mut arguments.socket
+        && let Some(name) = socket.file_name().map(ToOwned::to_owned)
+    {
+        let beside = Foothold::beside(socket);
+        let beside = beside.map_err(|error| format!("--socket {}: {error}", socket.display()))?;
+        *socket = beside.path(&name);
+        foothold = Some(beside);
+    }
+    become_user(&user).map_err(|error| format!("--user {name}: {error}; only root can"))?;
+    Ok(foothold)
+}

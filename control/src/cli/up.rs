@@ -1,0 +1,158 @@
+//! `linetap up`: both processes in the foreground, started again when they die.
+
+mod keeper;
+mod running;
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use engine::view::{Neighbors, View};
+use nix::unistd::{Uid, User};
+
+use super::{Failure, Files};
+use crate::config::{Mode, SOCKET_NAME};
+use crate::daemon::Texts;
+use crate::fault::Faults;
+use crate::link::Dataplane;
+use crate::load::{self, Loaded, Sources};
+use crate::privilege::user_named;
+use running::Running;
+
+/// The data plane's state file in `state_dir`.
+const STATE_NAME: &str = "snapshot";
+/// The user that linetapd becomes when nobody is named.
+const USER_DEFAULT: &str = "nobody";
+
+/// The command line of `linetap up`.
+#[derive(Debug, Args)]
+pub(super) struct Up {
+    #[command(flatten)]
+    files: Files,
+    /// Where the socket is made, in place of the appliance file's `run_dir`.
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// Where the data plane keeps its state, in place of the appliance file's `state_dir`.
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// The user that linetapd runs as [default: nobody, when started by root].
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+}
+
+impl Up {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let sources = self.files.sources(Mode::Online);
+        let (texts, loaded) = read(&sources)?;
+        let identity = identity(self.user.as_deref())?;
+        let run_dir = self.run_dir.as_ref().unwrap_or(&loaded.appliance.run_dir);
+        let state_dir = self.state_dir.as_ref().unwrap_or(&loaded.appliance.state_dir);
+        make_run_dir(run_dir, identity.as_ref())?;
+        make_dir(state_dir, 0o700)?;
+        let socket = run_dir.join(SOCKET_NAME);
+        if let Ok(other) = Dataplane::connect(&socket) {
+            let message = format!(
+                "a data plane, process {}, serves {} already: stop it, or choose another run_dir",
+                other.pid,
+                socket.display()
+            );
+            return Err(Failure::Runtime(anyhow::Error::msg(message)));
+        }
+        let state = state_dir.join(STATE_NAME);
+        forget(&state)?;
+        let dataplane = dataplane_command(&socket, &state, identity.as_ref())?;
+        let daemon = daemon_command(&self.files, &socket, identity.as_ref())?;
+        Running::start(sources, texts, socket, dataplane, daemon)?.begin(loaded.snapshot)?.watch()
+    }
+}
+
+/// Reads and judges both files, as the data plane will.
+fn read(sources: &Sources) -> Result<(Texts, Loaded), Faults> {
+    let (config, template) = load::read_texts(sources)?;
+    let loaded = load::from_texts(&config, &template, sources, 1)?;
+    View::<engine::rule_table::LinearTable>::compile(&loaded.snapshot, &Neighbors::default())
+        .map_err(Faults::of_arguments)?;
+    Ok((Texts { config, template }, loaded))
+}
+
+/// Whom linetapd becomes; `None` when it stays who we are.
+fn identity(user: Option<&str>) -> Result<Option<User>, Failure> {
+    if !Uid::effective().is_root() {
+        let message = "--user: only root can start linetapd as another user; leave it out";
+        return user.map_or(Ok(None), |_| Err(Faults::of_arguments([message.to_owned()]).into()));
+    }
+    let name = user.unwrap_or(USER_DEFAULT);
+    match user_named(name) {
+        Ok(user) => Ok(Some(user)),
+        Err(why) => Err(Faults::of_arguments([format!("--user {name}: {why}")]).into()),
+    }
+}
+
+/// Makes the directory of the socket, and lets linetapd enter it: it is ours.
+fn make_run_dir(dir: &Path, user: Option<&User>) -> Result<(), Failure> {
+    const SEARCH_OTHERS: u32 = 0o001;
+    const SEARCH_GROUP: u32 = 0o010;
+    make_dir(dir, 0o755)?;
+    let Some(user) = user else { return Ok(()) };
+    let context = || format!("the directory {} can't be opened to {}", dir.display(), user.name);
+    let metadata = fs::metadata(dir).with_context(context)?;
+    let mut permissions = metadata.permissions();
+    if permissions.mode() & SEARCH_OTHERS == 0 && metadata.uid() != user.uid.as_raw() {
+        chown(dir, None, Some(user.gid.as_raw())).with_context(context)?;
+        permissions.set_mode(permissions.mode() | SEARCH_GROUP);
+        fs::set_permissions(dir, permissions).with_context(context)?;
+    }
+    Ok(())
+}
+
+fn make_dir(dir: &Path, mode: u32) -> Result<(), Failure> {
+    let made = fs::DirBuilder::new().recursive(true).mode(mode).create(dir);
+    Ok(made.with_context(|| format!("the directory {} can't be made", dir.display()))?)
+}
+
+/// Takes away what an earlier data plane was configured with: the files of now decide.
+fn forget(state: &Path) -> Result<(), Failure> {
+    match fs::remove_file(state) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let context = format!("the old state {} can't be removed", state.display());
+            Err(anyhow::Error::new(error).context(context).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A program that is installed beside this one.
+fn sibling(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("the path of linetap itself is not known")?;
+    let path = own.with_file_name(name);
+    if !path.is_file() {
+        let dir = own.parent().unwrap_or(Path::new("."));
+        bail!("{name} is not beside linetap in {}; build or install it there", dir.display());
+    }
+    Ok(path)
+}
+
+fn dataplane_command(socket: &Path, state: &Path, user: Option<&User>) -> anyhow::Result<Command> {
+    let mut command = Command::new(sibling("linetap-dataplane")?);
+    command.arg("--socket").arg(socket).arg("--state").arg(state).arg("--until-input-ends");
+    if let Some(user) = user {
+        command.arg("--control-uid").arg(user.uid.to_string());
+    }
+    Ok(command)
+}
+
+fn daemon_command(files: &Files, socket: &Path, user: Option<&User>) -> anyhow::Result<Command> {
+    let mut command = Command::new(sibling("linetapd")?);
+    command.arg("--config").arg(&files.config).arg("--template").arg(&files.template);
+    for parameter in &files.parameters {
+        command.arg("--parameter").arg(format!("{}={}", parameter.key, parameter.value));
+    }
+    command.arg("--socket").arg(socket).arg("--fed");
+    if let Some(user) = user {
+        command.arg("--user").arg(&user.name);
+    }
+    Ok(command)
+}
