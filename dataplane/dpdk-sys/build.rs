@@ -83,6 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     bindings.generate()?.write_to_file(out)?;
 
     println!("cargo:rerun-if-changed=shim");
+    println!("cargo:rerun-if-env-changed=PKG_CONFIG_PATH");
     Ok(())
 }
 

@@ -56,5 +56,8 @@ const _: () = {
     assert!(offset_of!(rte_mbuf, data_len) == c::LT_MBUF_DATA_LEN);
     assert!(offset_of!(rte_mbuf, buf_len) == c::LT_MBUF_BUF_LEN);
     assert!(offset_of!(rte_mbuf, pool) == c::LT_MBUF_POOL);
-    assert!(offset_of!(rte_mbuf, next) == c::LT_MBUF_NEXT);
+    assert!(
+        offset_of!(rte_mbuf, next) == c::LT_MBUF_NEXT,
+        "this libdpdk was built with -Denable_iova_as_pa=false, which moves a field of its buffers"
+    );
 };
