@@ -53,7 +53,7 @@ pub fn make_copies<D: Devices, T>(
         let [session, ..] = *run else { continue };
         let places = &copies.frames[done..done + run.len()];
         done += run.len();
-        let mut sink = Sink::open(view, session, outlets);
+        let Some(mut sink) = Sink::open(view, session, run.len(), outlets) else { continue };
         for at in places.iter().map(|&place| usize::from(place)) {
             let wanted = copies.wanted(at, view.keep_inner_vlan);
             let made = sink.copy(&frames[at], wanted);
@@ -76,8 +76,10 @@ pub fn give_copies<D: Devices, T>(
     let (count, mut done) = (frames.len(), 0);
     for run in copies.sessions.chunk_by(|a, b| a == b) {
         let [session, ..] = *run else { continue };
-        let mut sink = Sink::open(view, session, outlets);
-        for place in done..done + run.len() {
+        let places = done..done + run.len();
+        done = places.end;
+        let Some(mut sink) = Sink::open(view, session, run.len(), outlets) else { continue };
+        for place in places {
             let at = usize::from(copies.frames[place]);
             while count - frames.len() < at {
                 move_last(frames, &mut unwanted);
@@ -90,7 +92,6 @@ pub fn give_copies<D: Devices, T>(
             };
             sink.count(made);
         }
-        done += run.len();
     }
     D::Mbuf::free_bulk(&mut unwanted);
     D::Mbuf::free_bulk(frames);
@@ -122,28 +123,38 @@ impl Copies<'_> {
 struct Sink<'a, D: Devices> {
     index: SessionIndex,
     session: &'a SessionView,
-    /// The reason for which no copy can leave now, where there is one.
-    tool: Result<&'a mut ToolPort<D>, Skipped>,
+    tool: &'a mut ToolPort<D>,
+    takes_chains: bool,
     stats: &'a mut SessionStats,
 }
 
 impl<'a, D: Devices> Sink<'a, D> {
-    fn open<T>(view: &'a View<T>, index: SessionIndex, outlets: &'a mut Outlets<'_, D>) -> Self {
+    /// Counts the copies of a run as wanted; `None` when none of them can leave now, which is
+    /// counted too.
+    fn open<T>(
+        view: &'a View<T>,
+        index: SessionIndex,
+        count: usize,
+        outlets: &'a mut Outlets<'_, D>,
+    ) -> Option<Self> {
         let session = &view.sessions[index.at()];
-        let is_up = outlets.links_up[session.port.at()];
-        let tool = outlets.tools[session.port.at()].as_mut();
-        Self {
-            index,
-            session,
-            tool: tool.filter(|_| is_up).ok_or(Skipped::ToolDown),
-            stats: &mut outlets.view.sessions[index.at()],
+        let stats = &mut outlets.view.sessions[index.at()];
+        stats.matched += count as u64;
+        match &mut outlets.tools[session.port.at()] {
+            Some(tool) if outlets.links_up[session.port.at()] => {
+                let takes_chains = tool.takes_chains();
+                Some(Self { index, session, tool, takes_chains, stats })
+            }
+            _ => {
+                stats.skipped[Skipped::ToolDown as usize] += count as u64;
+                None
+            }
         }
     }
 
-    /// Counts a copy that the session wanted, and the reason if it could not be had.
+    /// Counts the reason for which a copy could not be had.
     #[inline]
     fn count(&mut self, made: Result<(), Skipped>) {
-        self.stats.matched += 1;
         if let Err(reason) = made {
             self.stats.skipped[reason as usize] += 1;
         }
@@ -161,11 +172,10 @@ impl<'a, D: Devices> Sink<'a, D> {
     #[inline]
     fn give(&mut self, mut frame: D::Mbuf, wanted: Wanted) -> Result<(), Skipped> {
         let (encap, mut plan) = self.plan(frame.len(), wanted)?;
-        let tool = self.tool.as_mut().map_err(|reason| *reason)?;
-        let is_sendable = frame.is_contiguous() || tool.takes_chains();
+        let is_sendable = frame.is_contiguous() || self.takes_chains;
         if is_sendable && copy::can_strip_in_place(&frame, plan.strip) {
             if copy::prepend(&mut frame, encap, &plan, wanted.flow_hash) {
-                tool.push(frame, meta(self.index, encap, &plan));
+                self.tool.push(frame, meta(self.index, encap, &plan));
                 return Ok(());
             }
             plan.strip = 0;
@@ -176,9 +186,6 @@ impl<'a, D: Devices> Sink<'a, D> {
     /// What a copy needs before a buffer is touched.
     #[inline]
     fn plan(&self, len: usize, wanted: Wanted) -> Result<(&'a Encap, Plan), Skipped> {
-        if let Err(reason) = self.tool {
-            return Err(reason);
-        }
         let member = self.session.member(wanted.flow_hash);
         let encap = member.encap.as_ref().ok_or(Skipped::NoNeighbor)?;
         Ok((encap, copy::plan(self.session, member, len, wanted.strip)?))
@@ -192,12 +199,11 @@ impl<'a, D: Devices> Sink<'a, D> {
         plan: &Plan,
         flow_hash: u16,
     ) -> Result<(), Skipped> {
-        let tool = self.tool.as_mut().map_err(|reason| *reason)?;
-        let mut empty = tool.empty().ok_or(Skipped::NoMbuf)?;
+        let mut empty = self.tool.empty().ok_or(Skipped::NoMbuf)?;
         if !copy::copy(&mut empty, frame, encap, plan, flow_hash) {
             return Err(Skipped::NoMbuf);
         }
-        tool.push(empty, meta(self.index, encap, plan));
+        self.tool.push(empty, meta(self.index, encap, plan));
         Ok(())
     }
 }

@@ -13,6 +13,12 @@ use crate::wire::ethernet;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source(u32);
 
+impl Default for Source {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 impl Source {
     /// Nobody.
     pub const NONE: Self = Self(u32::MAX);
@@ -30,6 +36,14 @@ impl Source {
     /// The interface. Meaningless for [`Source::NONE`].
     pub const fn interface(self) -> InterfaceIndex {
         InterfaceIndex((self.0 >> 1) as u16)
+    }
+
+    /// The same interface in this direction; nobody stays nobody.
+    const fn seen(self, direction: Direction) -> Self {
+        match direction {
+            Direction::Egress => Self(self.0 | 1),
+            Direction::Ingress => Self(if self.is_some() { self.0 & !1 } else { self.0 }),
+        }
     }
 
     /// The direction. Meaningless for [`Source::NONE`].
@@ -59,15 +73,11 @@ impl PortSources {
     /// (0 for none): the egress of one interface, then the ingress of another.
     #[inline]
     pub fn sources(&self, head: &[u8], vid: u16) -> [Source; 2] {
-        let source = |found: Option<InterfaceIndex>, direction| match found {
-            Some(interface) => Source::new(interface, direction),
-            None => Source::NONE,
-        };
-        let egress = self.egress.find(ethernet::src_bits(head), vid);
+        let egress = self.egress.find(ethernet::src_bits(head), vid).seen(Direction::Egress);
         let ingress = self.ingress.find(ethernet::dst_bits(head), vid);
         // Both addresses of one interface (on a span): one evaluation, egress.
-        let ingress = if ingress == egress { None } else { ingress };
-        [source(egress, Direction::Egress), source(ingress, Direction::Ingress)]
+        let is_same = ingress.seen(Direction::Egress) == egress;
+        [egress, if is_same { Source::NONE } else { ingress }]
     }
 }
 
@@ -81,7 +91,7 @@ pub struct Claims {
     /// Some claim has a VLAN.
     has_vlan: bool,
     /// All frames are this interface's.
-    whole: Option<InterfaceIndex>,
+    whole: Source,
     all: Vec<(Option<Mac>, Option<VlanId>, InterfaceIndex)>,
 }
 
@@ -105,10 +115,11 @@ impl Claims {
         self.has_any_mac |= mac.is_none();
         self.has_vlan |= vlan.is_some();
         if mac.is_none() && vlan.is_none() {
-            self.whole = Some(interface);
+            self.whole = Source::new(interface, Direction::Ingress);
         }
         let vid = vlan.map_or(0, VlanId::value);
-        self.by_key.insert(key(mac.unwrap_or_default().as_u64(), vid), interface);
+        let source = Source::new(interface, Direction::Ingress);
+        self.by_key.insert(key(mac.unwrap_or_default().as_u64(), vid), source);
         Ok(())
     }
 
@@ -119,24 +130,27 @@ impl Claims {
 
     /// Who claims a frame with this address (`None` when it is too short for one) and VLAN.
     #[inline]
-    fn find(&self, mac: Option<u64>, vid: u16) -> Option<InterfaceIndex> {
+    fn find(&self, mac: Option<u64>, vid: u16) -> Source {
         // A claim on everything is the only one there can be.
         if self.is_whole_or_none() {
             self.whole
         } else if self.has_vlan | self.has_any_mac {
             self.look_up(mac, vid)
         } else {
-            self.by_key.get(key(mac?, 0))
+            mac.map_or(Source::NONE, |mac| self.by_key.get(key(mac, 0)))
         }
     }
 
-    fn look_up(&self, mac: Option<u64>, vid: u16) -> Option<InterfaceIndex> {
+    fn look_up(&self, mac: Option<u64>, vid: u16) -> Source {
         let with_vlan = |mac: u64| {
-            let narrowed = if vid == 0 { None } else { self.by_key.get(key(mac, vid)) };
-            narrowed.or_else(|| self.by_key.get(key(mac, 0)))
+            let narrowed = if vid == 0 { Source::NONE } else { self.by_key.get(key(mac, vid)) };
+            if narrowed.is_some() { narrowed } else { self.by_key.get(key(mac, 0)) }
         };
         // The zero address stands for any in the table, and is nobody's own.
-        with_vlan(0).or_else(|| mac.filter(|&mac| mac != 0).and_then(with_vlan))
+        match (with_vlan(0), mac) {
+            (Source::NONE, Some(mac)) if mac != 0 => with_vlan(mac),
+            (any, _) => any,
+        }
     }
 }
 
@@ -151,48 +165,45 @@ fn key(mac: u64, vid: u16) -> u64 {
 #[derive(Debug, Clone, Default)]
 struct KeyTable {
     /// A power of two of them; [`KeyTable::FREE`] marks those without a key.
-    slots: Vec<(u64, InterfaceIndex)>,
+    slots: Vec<(u64, Source)>,
     len: usize,
 }
 
 impl KeyTable {
     const FREE: u64 = u64::MAX;
 
-    fn insert(&mut self, key: u64, interface: InterfaceIndex) {
+    fn insert(&mut self, key: u64, source: Source) {
         if (self.len + 1) * 4 > self.slots.len() {
             let len = (self.slots.len() * 2).max(8);
-            let empty = vec![(Self::FREE, InterfaceIndex(0)); len];
+            let empty = vec![(Self::FREE, Source::NONE); len];
             let old = core::mem::replace(&mut self.slots, empty);
-            for (key, interface) in old.into_iter().filter(|slot| slot.0 != Self::FREE) {
-                self.place(key, interface);
+            for (key, source) in old.into_iter().filter(|slot| slot.0 != Self::FREE) {
+                self.place(key, source);
             }
         }
-        self.place(key, interface);
+        self.place(key, source);
         self.len += 1;
     }
 
-    fn place(&mut self, key: u64, interface: InterfaceIndex) {
+    fn place(&mut self, key: u64, source: Source) {
         let mut at = self.start(key);
         while self.slots[at].0 != Self::FREE && self.slots[at].0 != key {
             at = (at + 1) & (self.slots.len() - 1);
         }
-        self.slots[at] = (key, interface);
+        self.slots[at] = (key, source);
     }
 
     #[inline]
-    fn get(&self, key: u64) -> Option<InterfaceIndex> {
+    fn get(&self, key: u64) -> Source {
         let mut at = self.start(key);
         // An empty table has no slot at all.
-        while let Some(&(found, interface)) = self.slots.get(at) {
-            if found == key {
-                return Some(interface);
-            }
-            if found == Self::FREE {
-                break;
+        while let Some(&(found, source)) = self.slots.get(at) {
+            if found == key || found == Self::FREE {
+                return source;
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
-        None
+        Source::NONE
     }
 
     #[inline]
@@ -249,10 +260,10 @@ mod tests {
         let mut claims = Claims::default();
         assert_eq!(claims.add(None, vlan(1), A), Ok(()));
         assert_eq!(claims.add(None, vlan(2), B), Ok(()));
-        assert_eq!(claims.find(None, 1), Some(A));
-        assert_eq!(claims.find(None, 2), Some(B));
-        assert_eq!(claims.find(None, 3), None);
-        assert_eq!(claims.find(None, 0), None);
+        assert_eq!(claims.find(None, 1), Source::new(A, Direction::Ingress));
+        assert_eq!(claims.find(None, 2), Source::new(B, Direction::Ingress));
+        assert_eq!(claims.find(None, 3), Source::NONE);
+        assert_eq!(claims.find(None, 0), Source::NONE);
     }
 
     #[test]
@@ -274,8 +285,9 @@ mod tests {
             assert_eq!(claims.add(Some(mac(2 * n)), None, InterfaceIndex(n)), Ok(()));
         }
         for n in 0..1000 {
-            assert_eq!(claims.find(Some(mac(2 * n).as_u64()), 5), Some(InterfaceIndex(n)));
-            assert_eq!(claims.find(Some(mac(2 * n + 1).as_u64()), 5), None);
+            let source = Source::new(InterfaceIndex(n), Direction::Ingress);
+            assert_eq!(claims.find(Some(mac(2 * n).as_u64()), 5), source);
+            assert_eq!(claims.find(Some(mac(2 * n + 1).as_u64()), 5), Source::NONE);
         }
     }
 
@@ -283,6 +295,6 @@ mod tests {
     fn the_zero_address_is_nobodys() {
         let mut claims = Claims::default();
         assert_eq!(claims.add(Some(MAC_A), None, A), Ok(()));
-        assert_eq!(claims.find(Some(0), 0), None);
+        assert_eq!(claims.find(Some(0), 0), Source::NONE);
     }
 }

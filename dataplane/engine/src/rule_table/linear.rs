@@ -8,9 +8,6 @@ use super::{Match, RuleTable, TableRule, Verdict};
 use crate::flow_key::{FlowKey, HAS_PORTS, NO_PROTOCOL, halves};
 use crate::rule::{FilterRule, PortRange};
 
-/// Rules whose addresses are compared together, before one branch.
-const TOGETHER: usize = 4;
-
 /// Rules in order, apart by family: a rule of one family never matches a packet of the other.
 ///
 /// Addresses and the other conditions of a rule stand apart too: most rules are done with after one
@@ -135,19 +132,22 @@ impl<A> Rules<A> {
     /// The first rule whose addresses and other conditions match.
     #[inline]
     fn first(&self, key: &FlowKey, addresses_match: impl Fn(&(A, A)) -> bool) -> Match {
+        let settles = |place: usize| {
+            let (layer4, found) = &self.rest[place];
+            (addresses_match(&self.addresses[place]) && layer4.matches(key)).then_some(*found)
+        };
+        let (fours, rest) = self.addresses.as_chunks::<4>();
         let mut place = 0;
-        for together in self.addresses.chunks(TOGETHER) {
-            // Nearly always none does, and one branch is enough to know it.
-            if together.iter().fold(false, |any, rule| any | addresses_match(rule)) {
-                for (rule, (layer4, found)) in together.iter().zip(&self.rest[place..]) {
-                    if addresses_match(rule) && layer4.matches(key) {
-                        return *found;
-                    }
-                }
+        for [a, b, c, d] in fours {
+            // Nearly always none of four matches, and one branch is enough to know it.
+            let any =
+                addresses_match(a) | addresses_match(b) | addresses_match(c) | addresses_match(d);
+            if any && let Some(found) = (place..place + 4).find_map(settles) {
+                return found;
             }
-            place += TOGETHER;
+            place += 4;
         }
-        Match::NONE
+        (place..place + rest.len()).find_map(settles).unwrap_or(Match::NONE)
     }
 }
 

@@ -271,6 +271,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "megabytes take minutes")]
     fn a_full_disk_stops_nobody_and_is_told_at_the_end() {
         struct Full(usize);
         impl Write for Full {

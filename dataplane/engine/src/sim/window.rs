@@ -124,6 +124,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "megabytes take minutes")]
     fn more_than_the_window_is_held_when_asked_for_and_skipped_without() {
         let stream = vec![7u8; 3 * WINDOW_BYTES];
         let mut window = Window::new(stream.as_slice());

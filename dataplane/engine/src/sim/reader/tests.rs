@@ -300,6 +300,7 @@ fn the_bits_above_a_link_type_are_not_part_of_it() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes take minutes")]
 fn a_record_is_believed_up_to_256_kib_whatever_the_snap_length() {
     let longest = vec![7; FRAME_BYTES_MAX as usize];
     let too_long = vec![7; FRAME_BYTES_MAX as usize + 1];
@@ -402,6 +403,7 @@ fn impossible_blocks_are_refused_where_they_begin() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes take minutes")]
 fn a_skipped_block_may_have_any_size_but_must_end_well() {
     let mut file = Builder::new(Order::Little);
     file.section(Order::Little);
