@@ -8,6 +8,16 @@ import time
 
 STATISTICS = re.compile(r"NIC statistics for port 0 .*?Rx-pps:\s+(\d+)", re.S)
 
+# Periods that do not count: the first is no period, the second may have begun before the start.
+SKIPPED = 2
+START_SECONDS_MAX = 30
+
+
+def periods(log):
+    """Packets per second of each period that has been printed."""
+    with open(log, errors="replace") as text:
+        return [int(value) for value in STATISTICS.findall(text.read())]
+
 
 def rate(rx, mode, core, main_core, seconds):
     """Packets per second, with testpmd's own burst of 32, received (and forwarded to a null device) by one forwarding core."""
@@ -17,13 +27,15 @@ def rate(rx, mode, core, main_core, seconds):
         "--", "--auto-start", "--stats-period", "1", f"--forward-mode={mode}",
         "--port-topology=paired", "--total-num-mbufs=65536",
     ]
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.NamedTemporaryFile("w+") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        time.sleep(seconds + 4)  # start, and two periods that do not count
+        end = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < end and process.poll() is None and len(periods(log.name)) < SKIPPED:
+            time.sleep(0.1)
+        time.sleep(seconds + 1)
         process.terminate()
         process.wait(20)
-        log.seek(0)
-        rates = [int(value) for value in STATISTICS.findall(log.read())]
-    if len(rates) < 4:
+        rates = periods(log.name)[SKIPPED:]
+    if not rates:
         raise SystemExit("testpmd gave no statistics: " + " ".join(command))
-    return statistics.median(rates[2:-1])
+    return statistics.median(rates)
