@@ -22,6 +22,7 @@ use signal_hook::iterator::Signals;
 use crate::fault::Faults;
 use crate::link::{Applied, Dataplane};
 use crate::load::{self, Sources};
+use crate::privilege::Foothold;
 use changes::Changes;
 
 /// How often the data plane is asked for its counters.
@@ -54,9 +55,15 @@ enum Event {
     Stop,
 }
 
-/// Runs until a signal, or the end of standard input. Errors: the first files are faulty, or signals
-/// can't be awaited.
-pub fn run(sources: &Sources, socket: Option<PathBuf>, supply: Supply) -> Result<(), Failure> {
+/// Runs until a signal, or the end of standard input. The data plane is sought at `socket`, else
+/// where the appliance file says; through `foothold` if there is one. Errors: the first files are
+/// faulty, or signals can't be awaited.
+pub fn run(
+    sources: &Sources,
+    socket: Option<PathBuf>,
+    foothold: Option<Foothold>,
+    supply: Supply,
+) -> Result<(), Failure> {
     let (events, inbox) = channel();
     let first = match supply {
         Supply::Files => {
@@ -69,10 +76,18 @@ pub fn run(sources: &Sources, socket: Option<PathBuf>, supply: Supply) -> Result
         }
     };
     heed_signals(events).map_err(Failure::Start)?;
-    let mut daemon =
-        Daemon { sources, socket, wanted: None, link: None, changes: Changes::default(), epoch: 0 };
+    let mut daemon = Daemon {
+        sources,
+        socket,
+        foothold,
+        wanted: None,
+        link: None,
+        changes: Changes::default(),
+        epoch: 0,
+    };
     if let Some((socket, snapshot)) = first {
         daemon.want(socket, snapshot);
+        daemon.connect();
     }
     daemon.serve(&inbox);
     Ok(())
@@ -119,6 +134,7 @@ fn feed_on_standard_input(events: Sender<Event>) -> io::Result<()> {
 struct Daemon<'s> {
     sources: &'s Sources,
     socket: Option<PathBuf>,
+    foothold: Option<Foothold>,
     /// What is to be in force.
     wanted: Option<Snapshot>,
     link: Option<Dataplane>,
@@ -167,14 +183,15 @@ impl Daemon<'_> {
 
     fn connect(&mut self) {
         let Some(socket) = &self.socket else { return };
-        match Dataplane::connect(socket) {
+        let reach = self.foothold.as_ref().map(|foothold| foothold.reach(socket));
+        match Dataplane::connect(reach.as_ref().unwrap_or(socket)) {
             Ok(link) => {
                 log::info!("connected to the data plane, process {}", link.pid);
                 self.epoch = self.epoch.max(link.epoch.unwrap_or(0));
                 self.link = Some(link);
                 self.send();
             }
-            Err(error) => self.changes.unreachable(&error),
+            Err(error) => self.changes.unreachable(&error.named(socket)),
         }
     }
 

@@ -45,6 +45,19 @@ pub enum DataplaneError {
     Link(#[from] LinkError),
 }
 
+impl DataplaneError {
+    /// The same, with the socket called by the name that people know.
+    #[must_use]
+    pub fn named(self, socket: &Path) -> Self {
+        match self {
+            Self::Unreachable { cause, .. } => {
+                Self::Unreachable { socket: socket.to_owned(), cause }
+            }
+            other => other,
+        }
+    }
+}
+
 /// What became of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {

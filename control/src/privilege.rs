@@ -39,9 +39,10 @@ impl Foothold {
         Ok(Self { dir: File::open(dir.unwrap_or(Path::new(".")))? })
     }
 
-    /// Another path to the file with this name in the directory, valid in this process.
-    pub fn path(&self, name: &std::ffi::OsStr) -> PathBuf {
-        Path::new("/proc/self/fd").join(self.dir.as_raw_fd().to_string()).join(name)
+    /// Another path to a file of the directory, valid in this process.
+    pub fn reach(&self, file: &Path) -> PathBuf {
+        let dir = Path::new("/proc/self/fd").join(self.dir.as_raw_fd().to_string());
+        file.file_name().map_or_else(|| file.to_owned(), |name| dir.join(name))
     }
 }
 
@@ -55,7 +56,7 @@ mod tests {
         let file = dir.path().join("x");
         std::fs::write(&file, "here").unwrap();
         let foothold = Foothold::beside(&file).unwrap();
-        let path = foothold.path("x".as_ref());
+        let path = foothold.reach(&file);
         assert_eq!(std::fs::read_to_string(path).unwrap(), "here");
     }
 

@@ -38,8 +38,8 @@ struct Arguments {
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
-    let mut arguments = Arguments::parse();
-    let foothold = match become_unprivileged(&mut arguments) {
+    let arguments = Arguments::parse();
+    let foothold = match become_unprivileged(&arguments) {
         Ok(foothold) => foothold,
         Err(why) => {
             eprintln!("linetapd: {why}");
@@ -53,9 +53,7 @@ fn main() -> ExitCode {
         parameters: arguments.parameters,
         mode: Mode::Online,
     };
-    let done = run(&sources, arguments.socket, supply);
-    drop(foothold);
-    match done {
+    match run(&sources, arguments.socket, foothold, supply) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{failure}");
@@ -65,18 +63,13 @@ fn main() -> ExitCode {
 }
 
 /// Becomes the user that was asked for. The socket stays in reach: its directory is opened before.
-fn become_unprivileged(arguments: &mut Arguments) -> Result<Option<Foothold>, String> {
+fn become_unprivileged(arguments: &Arguments) -> Result<Option<Foothold>, String> {
     let Some(name) = &arguments.user else { return Ok(None) };
     let user = user_named(name).map_err(|why| format!("--user {name}: {why}"))?;
-    let mut foothold = None;
-    if let Some(socket) = &mut arguments.socket
-        && let Some(name) = socket.file_name().map(ToOwned::to_owned)
-    {
-        let beside = Foothold::beside(socket);
-        let beside = beside.map_err(|error| format!("--socket {}: {error}", socket.display()))?;
-        *socket = beside.path(&name);
-        foothold = Some(beside);
-    }
+    let foothold = arguments.socket.as_ref().map(|socket| {
+        Foothold::beside(socket).map_err(|error| format!("--socket {}: {error}", socket.display()))
+    });
+    let foothold = foothold.transpose()?;
     become_user(&user).map_err(|error| format!("--user {name}: {error}; only root can"))?;
     Ok(foothold)
 }

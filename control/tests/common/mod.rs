@@ -1,7 +1,15 @@
 //! What several tests need: a sound pair of files, and the faults of a changed one.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
-#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail like tests"
+)]
+
+pub(crate) mod process;
+pub(crate) mod stand_in;
 
 use control::config::Mode;
 use control::load::{Loaded, Sources, from_texts};

@@ -1,0 +1,131 @@
+//! A stand-in for the data plane: takes snapshots and answers with made-up counters.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use engine::link::{FromDataplane, PROTOCOL_VERSION, ToDataplane, read_message, write_message};
+use engine::report::{LiveReport, PortReport, PortState, Report, SessionReport, WorkerState};
+use engine::snapshot::Snapshot;
+
+/// Longer than anything takes that is waited for; reached only when it will never happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Serves a socket until the process ends.
+pub(crate) struct StandIn {
+    pub(crate) socket: PathBuf,
+    snapshots: Receiver<Snapshot>,
+    refusal: Arc<Mutex<Vec<String>>>,
+}
+
+impl StandIn {
+    /// Listens at `socket`, in place of a data plane that ended before.
+    pub(crate) fn start(socket: &Path) -> Self {
+        let _ = fs::remove_file(socket);
+        let listener = UnixListener::bind(socket).unwrap();
+        // linetapd is another user when the tests are root's.
+        fs::set_permissions(socket, fs::Permissions::from_mode(0o666)).unwrap();
+        let (sender, snapshots) = channel();
+        let refusal: Arc<Mutex<Vec<String>>> = Arc::default();
+        let reasons = Arc::clone(&refusal);
+        thread::spawn(move || {
+            let in_force = Arc::new(Mutex::new(None));
+            for stream in listener.incoming() {
+                let (sender, reasons) = (sender.clone(), Arc::clone(&reasons));
+                let in_force = Arc::clone(&in_force);
+                thread::spawn(move || serve(&stream.unwrap(), &sender, &reasons, &in_force));
+            }
+        });
+        Self { socket: socket.to_owned(), snapshots, refusal }
+    }
+
+    /// The next snapshot that somebody sends.
+    pub(crate) fn next_snapshot(&self) -> Snapshot {
+        self.snapshots.recv_timeout(PATIENCE).expect("a snapshot is sent")
+    }
+
+    /// True when nobody has sent a snapshot since.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.snapshots.try_recv().is_err()
+    }
+
+    /// Refuses all further snapshots for this reason.
+    pub(crate) fn refuse(&self, reason: &str) {
+        self.refusal.lock().unwrap().push(reason.to_owned());
+    }
+}
+
+fn serve(
+    mut stream: &UnixStream,
+    snapshots: &Sender<Snapshot>,
+    reasons: &Mutex<Vec<String>>,
+    in_force: &Mutex<Option<Snapshot>>,
+) {
+    let epoch = in_force.lock().unwrap().as_ref().map(|snapshot| snapshot.epoch);
+    let hello = FromDataplane::Hello { protocol: PROTOCOL_VERSION, pid: 4711, epoch };
+    write_message(&mut stream, &hello).unwrap();
+    while let Ok(Some(message)) = read_message(&mut stream) {
+        let answer = match message {
+            ToDataplane::Report => {
+                let report = in_force.lock().unwrap().as_ref().map(report);
+                FromDataplane::Report(Box::new(report.unwrap_or_default()))
+            }
+            ToDataplane::Snapshot(snapshot) => {
+                let (epoch, faults) = (snapshot.epoch, reasons.lock().unwrap().clone());
+                let _ = snapshots.send((*snapshot).clone());
+                if faults.is_empty() {
+                    *in_force.lock().unwrap() = Some(*snapshot);
+                    FromDataplane::Applied { epoch }
+                } else {
+                    FromDataplane::Refused { epoch, faults }
+                }
+            }
+        };
+        if write_message(&mut stream, &answer).is_err() {
+            return;
+        }
+    }
+}
+
+/// Counters for every port and session, each with its law kept.
+fn report(snapshot: &Snapshot) -> Report {
+    let port = |name: &String| PortReport {
+        name: name.clone(),
+        rx_packets: 1_234_567,
+        forwarded: 1_234_567,
+        ..Default::default()
+    };
+    let state = |name: &String| PortState {
+        name: name.clone(),
+        driver: "net_null".into(),
+        link_up: true,
+        speed_mbps: 10_000,
+        ..Default::default()
+    };
+    let session = |id: &String| SessionReport {
+        id: id.clone(),
+        matched: 7,
+        mirrored_packets: 7,
+        ..Default::default()
+    };
+    let worker =
+        |&core: &u16| WorkerState { core, epoch: snapshot.epoch, polls: 100, empty_polls: 75 };
+    Report {
+        epoch: snapshot.epoch,
+        ports: snapshot.ports.iter().map(|spec| port(&spec.name)).collect(),
+        sessions: snapshot.sessions.iter().map(|spec| session(&spec.id)).collect(),
+        live: Some(LiveReport {
+            uptime_s: 3_661,
+            pid: 4711,
+            ports: snapshot.ports.iter().map(|spec| state(&spec.name)).collect(),
+            workers: snapshot.dataplane.workers.iter().map(worker).collect(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,81 @@
+//! The command `linetap status`, against a stand-in for the data plane.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+mod common;
+
+use std::process::Output;
+
+use assert_cmd::Command;
+use common::stand_in::StandIn;
+use common::{CONFIG, TEMPLATE, load};
+use control::link::{Applied, Dataplane};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn status(arguments: &[&str]) -> Output {
+    Command::cargo_bin("linetap").unwrap().arg("status").args(arguments).output().unwrap()
+}
+
+/// A stand-in with a snapshot in force, and its socket's path.
+fn running(dir: &TempDir) -> (StandIn, String) {
+    let stand_in = StandIn::start(&dir.path().join("dataplane.sock"));
+    let mut link = Dataplane::connect(&stand_in.socket).unwrap();
+    let snapshot = load(CONFIG, TEMPLATE).unwrap().snapshot;
+    assert_eq!(link.apply(snapshot).unwrap(), Applied::InForce);
+    let socket = stand_in.socket.display().to_string();
+    (stand_in, socket)
+}
+
+#[test]
+fn everything_is_shown_as_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_stand_in, socket) = running(&dir);
+    let output = status(&["--socket", &socket]);
+    assert!(output.status.success());
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap());
+}
+
+#[test]
+fn json_has_the_live_state_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_stand_in, socket) = running(&dir);
+    let output = status(&["--json", "--socket", &socket]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["ports"]["lan"]["forwarded"], 1_234_567);
+    assert_eq!(report["live"]["pid"], 4711);
+    assert_eq!(report["live"]["ports"]["wan"]["link_up"], true);
+    assert_eq!(report["live"]["workers"][0]["empty_polls"], 75);
+    assert_eq!(report["live"]["sessions"][0]["matched"], 7);
+    assert_eq!(report["live"]["violations"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn the_socket_is_found_through_the_appliance_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_stand_in, _) = running(&dir);
+    let config = dir.path().join("c.toml");
+    let text = format!("[appliance]\nrun_dir = {:?}\n{CONFIG}", dir.path());
+    std::fs::write(&config, text).unwrap();
+    let output = status(&["--config", config.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn without_a_data_plane_it_says_how_to_start_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("none.sock");
+    let output = status(&["--socket", socket.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("No such file") && text.contains("linetap up"), "{text}");
+}
+
+#[test]
+fn a_data_plane_without_a_configuration_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let stand_in = StandIn::start(&dir.path().join("dataplane.sock"));
+    let output = status(&["--socket", stand_in.socket.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text, "the data plane waits for its first configuration\n");
+}
