@@ -393,6 +393,9 @@ fn impossible_blocks_are_refused_where_they_begin() {
         (start + 8, 9, "a frame belongs to interface 9, which its section does not describe"),
         (start, 77, ""),
     ] {
+        if cfg!(miri) && value == 16 << 20 {
+            continue; // as much memory takes minutes
+        }
         let mut bytes = file.bytes.clone();
         bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(value));
         let (frames, error) = read(&bytes);
