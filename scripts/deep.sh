@@ -1,0 +1,83 @@
+# The part of scripts/test that takes hours: sourced by it.
+# shellcheck shell=bash
+
+# Executions that parse and mirror_burst must have withstood together.
+fuzz_least=10000000
+fuzz_folders=(dataplane/engine/fuzz control/fuzz)
+
+nightly_has() { # COMPONENT
+    rustup component list --toolchain nightly 2>/dev/null | grep -q "^$1.*(installed)"
+}
+
+# have_nightly COMPONENT…: installs what is missing of it, or says why not.
+have_nightly() {
+    local component
+    command -v rustup >/dev/null || { warn "no rustup, which nightly Rust comes by"; return 1; }
+    for component in "$@"; do
+        nightly_has "$component" || {
+            say "Installing $component of nightly Rust."
+            rustup toolchain install nightly --profile minimal --component "$component"
+        } || { warn "$component of nightly Rust can't be had"; return 1; }
+    done
+}
+
+miri() {
+    have_nightly miri rust-src || return 1
+    cargo +nightly miri test --package engine
+}
+
+have_cargo_fuzz() {
+    have_nightly rust-src || return 1
+    cargo fuzz --version >/dev/null 2>&1 || {
+        say "Installing cargo-fuzz."
+        cargo install --locked cargo-fuzz
+    } || { warn "cargo-fuzz can't be had"; return 1; }
+}
+
+# fuzz FOLDER TARGET OPTION…: prints how many executions it withstood.
+fuzz() {
+    local folder=$1 target=$2 log status=0
+    shift 2
+    log=$(mktemp)
+    mkdir -p "$folder/corpus/$target" "$folder/seeds/$target"
+    (cd "$folder" && cargo +nightly fuzz run --fuzz-dir . "$target" "corpus/$target" "seeds/$target" -- \
+        -verbosity=0 -print_final_stats=1 "$@") >"$log" 2>&1 || status=$?
+    if ((status)); then tail -n 60 "$log" >&2; fi
+    sed -nE 's/^stat::number_of_executed_units: ([0-9]+)$/\1/p' "$log"
+    rm -f "$log"
+    return $status
+}
+
+# Each target of every folder; a crash of any is a failure.
+fuzz_all() {
+    local folder target count sum=0 status=0 options
+    have_cargo_fuzz || return 1
+    for folder in "${fuzz_folders[@]}"; do
+        [[ -d $folder ]] || continue
+        for target in $(cd "$folder" && cargo +nightly fuzz list --fuzz-dir .); do
+            options=(-max_total_time=300)
+            # By the count, not by the clock: slow machines shall try as much.
+            case $target in
+                parse | mirror_burst) options=("-runs=$((fuzz_least / 2))") ;;
+            esac
+            count=$(fuzz "$folder" "$target" "${options[@]}") || status=1
+            say "$target: ${count:-0} executions"
+            case $target in
+                parse | mirror_burst) sum=$((sum + ${count:-0})) ;;
+            esac
+        done
+    done
+    say "parse and mirror_burst together: $sum executions"
+    if ((sum < fuzz_least)); then
+        warn "fewer than $fuzz_least"
+        status=1
+    fi
+    return $status
+}
+
+deep_tests() {
+    tests "Miri" miri
+    step "fuzzing" fuzz_all
+    step "release build" cargo build --quiet --release --workspace --bins
+    tests "soak" cargo test --release --package tests --test live -- --ignored --nocapture
+}

@@ -1,0 +1,43 @@
+//! Live tests: the real binaries on a wire of network namespaces (`scripts/lab`), with real traffic
+//! and real tools.
+//!
+//! They need root. Without it, or without the programs they drive, they say so and pass; with
+//! `LINETAP_LIVE=required` (as `scripts/test` runs them) they fail instead. The binaries are those
+//! beside the test itself, `target/<profile>/linetap…`, or in the directory `LINETAP_BIN`.
+//! One runs at a time: the data plane wants a core for itself.
+
+// What the tests are made of …
+#[cfg(test)]
+mod appliance;
+#[cfg(test)]
+mod capture;
+#[cfg(test)]
+mod frame;
+#[cfg(test)]
+mod lab;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod report;
+#[cfg(test)]
+mod template;
+#[cfg(test)]
+mod traffic;
+
+// … and the tests.
+#[cfg(test)]
+mod copies;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod neighbors;
+#[cfg(test)]
+mod soak;
+#[cfg(test)]
+mod suricata;
+#[cfg(test)]
+mod vxlan_device;
+#[cfg(test)]
+mod wire;
+#[cfg(test)]
+mod wire_first;
