@@ -287,7 +287,7 @@ mod tests {
         let pool = SimPool::new(0, 0);
         for _ in 0..20 {
             let mut burst = Burst::new();
-            burst.push(pool.frame(&[7; 60_000], 0)).unwrap();
+            burst.push(pool.frame(&vec![7; 60_000], 0)).unwrap();
             assert_eq!(output.tx().send(&mut burst), 1);
         }
         assert_eq!(output.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
