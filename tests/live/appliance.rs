@@ -75,11 +75,6 @@ impl<'lab> Appliance<'lab> {
         neighbors.iter().map(|one| one["mac"].as_str().map(str::to_owned)).collect()
     }
 
-    /// Whether a port has a link.
-    pub(crate) fn link_is_up(&self, port: &str) -> bool {
-        self.status().0["live"]["ports"][port]["link_up"] == true
-    }
-
     /// The process of that name that `linetap up` started.
     pub(crate) fn child(&self, name: &str) -> Option<u32> {
         // `ip netns exec` becomes the program: its pid is that of `linetap up`.

@@ -116,23 +116,3 @@ fn digest(frame: &[u8]) -> u64 {
 pub(crate) fn count(flows: &Flows) -> u64 {
     flows.values().map(|frames| frames.len() as u64).sum()
 }
-
-/// Both together; no flow may be in both.
-pub(crate) fn join(mut one: Flows, other: Flows) -> Flows {
-    for (flow, frames) in other {
-        assert!(one.insert(flow, frames).is_none(), "a flow that runs in both directions");
-    }
-    one
-}
-
-/// Panics unless both hold the same flows, with the same frames in the same order.
-pub(crate) fn assert_same(wire: &Flows, tool: &Flows) {
-    assert_eq!(count(wire), count(tool), "frames on the wire, and copies at the tool");
-    for (flow, frames) in wire {
-        let copies = tool.get(flow).unwrap_or_else(|| panic!("no copies of flow {flow:x?}"));
-        let differing = frames.iter().zip(copies).position(|(frame, copy)| frame != copy);
-        assert_eq!(differing, None, "the first copy of flow {flow:x?} that is not the frame");
-        assert_eq!(frames.len(), copies.len(), "copies of flow {flow:x?}");
-    }
-    assert_eq!(wire.len(), tool.len(), "flows");
-}

@@ -1,10 +1,10 @@
 //! Every copy is right: byte-exact, in order within its flow, and as many as the report says.
 
 use crate::appliance::Appliance;
-use crate::capture::{Capture, assert_same, join};
 use crate::lab::{Lab, SERVER, SERVER_V6};
 use crate::template::{TOOL_V4, TOOL_V6, mirror_all};
 use crate::traffic::{WEB_PORT, limit_rate, random_file, sha256_of_download, web_server};
+use crate::witness::Witness;
 
 /// Downloads a file of `bytes` while everything is mirrored to `tool`, and compares what both ends of
 /// the wire received from linetap with what the tool did.
@@ -14,30 +14,13 @@ fn download_is_copied(lab: &Lab, tool: &str, server: &str, bytes: u64, mbit: u32
     let _web = web_server(lab, file.parent().unwrap());
     limit_rate(lab, "server", mbit);
     let appliance = Appliance::start(lab, &mirror_all(tool));
-    let at_client = Capture::received(lab, "client");
-    let at_server = Capture::received(lab, "server");
-    let at_tool = Capture::copies(lab);
+    let witness = Witness::of_copies(lab);
 
     let url = format!("http://{server}:{WEB_PORT}/file");
     assert_eq!(sha256_of_download(lab, &url), sum, "the file after its way over the wire");
 
-    let report = appliance.settled();
-    let mirrored = report.mirrored("All");
-    assert!(mirrored > bytes / 10_000, "the download was watched");
-    assert_eq!(report.skipped_in_all("All"), 0, "skipped in {:#}", report.0);
-    assert_eq!(report.number("/unmirrored/no_match"), 0);
-    report.assert_conservation();
-
-    // On the wire but not mirrored: ARP alone, which the captures leave out too.
-    let arp = report.number("/unmirrored/not_ip");
-    let forwarded =
-        report.number("/ports/lan/forwarded") + report.number("/ports/wan/forwarded") - arp;
-    assert_eq!(forwarded, mirrored, "packets that crossed, and copies");
-    let copies = at_tool.finish(mirrored);
-    let seen_at_client = at_client.seen();
-    let to_client = at_client.finish(seen_at_client);
-    let to_server = at_server.finish(forwarded - seen_at_client);
-    assert_same(&join(to_client, to_server), &copies);
+    let copies = witness.assert_all_copied(&appliance.settled());
+    assert!(copies > bytes / 10_000, "the download was watched");
 
     let (status, log) = appliance.stop("TERM");
     assert!(status.success(), "{status}:\n{log}");

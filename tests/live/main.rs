@@ -23,6 +23,8 @@ mod report;
 mod template;
 #[cfg(test)]
 mod traffic;
+#[cfg(test)]
+mod witness;
 
 // … and the tests.
 #[cfg(test)]

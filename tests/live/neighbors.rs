@@ -25,7 +25,11 @@ fn copies_flow_once_the_tool_answers(tool: &str) {
     assert!(silent.skipped_in_all("All") >= 40, "{:#}", silent.0);
 
     lab.sh("tool", "ip link set mirror0 arp off up");
-    wait_for("the tool port's link", || appliance.link_is_up("tool"));
+    wait_for("the tool port's link", || {
+        lab.sh("client", "ping -c 1 198.51.100.2");
+        let now = appliance.status();
+        now.skipped("All", "no_neighbor") > silent.skipped("All", "no_neighbor")
+    });
     ping(&lab);
     let deaf = appliance.settled();
     assert_eq!(deaf.mirrored("All"), 0, "{:#}", deaf.0);

@@ -57,13 +57,13 @@ pub(crate) fn limit_rate(lab: &Lab, side: &str, mbit: u32) {
     lab.sh(side, &format!("tc qdisc replace dev wire0 root tbf {shaper}"));
 }
 
-/// What iperf3 counted of a stream of UDP datagrams.
+/// What became of a stream of UDP datagrams.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UdpRun {
     /// Datagrams sent.
     pub(crate) sent: u64,
-    /// Datagrams that did not arrive.
-    pub(crate) lost: u64,
+    /// Frames, of all kinds and in both directions, that entered the wire and did not leave it.
+    pub(crate) lost: i64,
     /// Datagrams that overtook others.
     pub(crate) out_of_order: u64,
 }
@@ -74,15 +74,28 @@ pub(crate) fn udp(lab: &Lab, mbit: u32, datagrams: u32) -> UdpRun {
     stream.result()
 }
 
+/// Frames that are in the wire, or were lost there: what both ends have sent and not received. The
+/// kernel counts them, whatever becomes of them in a socket.
+fn in_the_wire(lab: &Lab) -> i64 {
+    let count = |side: &str, counter: &str| -> i64 {
+        let path = format!("/sys/class/net/wire0/statistics/{counter}_packets");
+        lab.sh(side, &format!("cat {path}")).trim().parse().unwrap()
+    };
+    let received = count("client", "rx") + count("server", "rx");
+    count("client", "tx") + count("server", "tx") - received
+}
+
 /// A stream of UDP datagrams under way.
-pub(crate) struct UdpStream {
+pub(crate) struct UdpStream<'lab> {
+    lab: &'lab Lab,
+    in_the_wire_before: i64,
     _server: Background,
     client: Background,
 }
 
-impl UdpStream {
+impl<'lab> UdpStream<'lab> {
     /// Starts one from the client to the server.
-    pub(crate) fn start(lab: &Lab, mbit: u32, datagrams: u32) -> Self {
+    pub(crate) fn start(lab: &'lab Lab, mbit: u32, datagrams: u32) -> Self {
         let mut server = lab.exec("server", "iperf3");
         let server =
             Background::start(server.args(["--server", "--one-off"]), &lab.file("iperf3-s.log"));
@@ -90,7 +103,12 @@ impl UdpStream {
         let mut client = lab.exec("client", "iperf3");
         client.args(["--client", SERVER, "--udp", "--length", "1000", "--window", "4M", "--json"]);
         client.args(["--bitrate", &format!("{mbit}M"), "--blockcount", &datagrams.to_string()]);
-        Self { _server: server, client: Background::start(&mut client, &lab.file("iperf3.log")) }
+        Self {
+            lab,
+            in_the_wire_before: in_the_wire(lab),
+            _server: server,
+            client: Background::start(&mut client, &lab.file("iperf3.log")),
+        }
     }
 
     /// Waits for its end.
@@ -98,11 +116,14 @@ impl UdpStream {
         self.client.wait();
         let json: Value = serde_json::from_str(&self.client.log())
             .unwrap_or_else(|error| panic!("{error}:\n{}", self.client.log()));
-        let sum = &json["end"]["sum"];
-        let number = |key: &str| sum[key].as_u64().unwrap_or_else(|| panic!("no {key}: {json:#}"));
+        let sent = json["end"]["sum"]["packets"].as_u64();
         let streams = json["end"]["streams"].as_array().unwrap();
         let out_of_order =
             streams.iter().map(|one| one["udp"]["out_of_order"].as_u64().unwrap()).sum();
-        UdpRun { sent: number("packets"), lost: number("lost_packets"), out_of_order }
+        UdpRun {
+            sent: sent.unwrap_or_else(|| panic!("no count of datagrams: {json:#}")),
+            lost: in_the_wire(self.lab) - self.in_the_wire_before,
+            out_of_order,
+        }
     }
 }

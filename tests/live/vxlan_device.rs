@@ -1,10 +1,10 @@
 //! The kernel as the tool: its own VXLAN device takes the copies, over both underlays.
 
 use crate::appliance::Appliance;
-use crate::capture::{Capture, assert_same, join};
 use crate::lab::{Lab, SERVER_V6};
 use crate::template::{TOOL_V4, TOOL_V6, mirror_all};
 use crate::traffic::{WEB_PORT, random_file, sha256_of_download, web_server};
+use crate::witness::Witness;
 
 fn the_kernel_decapsulates(tool: &str) {
     let Some(lab) = Lab::raise(&[]) else { return };
@@ -12,23 +12,14 @@ fn the_kernel_decapsulates(tool: &str) {
     random_file(&file, 300_000);
     let _web = web_server(&lab, file.parent().unwrap());
     let appliance = Appliance::start(&lab, &mirror_all(tool));
-    let inside = Capture::decapsulated(&lab);
-    let at_client = Capture::received(&lab, "client");
-    let at_server = Capture::received(&lab, "server");
+    let witness = Witness::of_decapsulated(&lab);
 
     lab.sh("client", "ping -i 0.05 -c 20 198.51.100.2");
     lab.sh("client", &format!("ping -i 0.05 -c 20 {SERVER_V6}"));
     sha256_of_download(&lab, &format!("http://198.51.100.2:{WEB_PORT}/page"));
 
-    let report = appliance.settled();
-    let mirrored = report.mirrored("All");
-    assert_eq!(report.skipped_in_all("All"), 0);
     // A UDP checksum that is wrong, or missing over IPv6, would end the copy before it is seen here.
-    let decapsulated = inside.finish(mirrored);
-    let seen_at_client = at_client.seen();
-    let to_client = at_client.finish(seen_at_client);
-    let to_server = at_server.finish(mirrored - seen_at_client);
-    assert_same(&join(to_client, to_server), &decapsulated);
+    witness.assert_all_copied(&appliance.settled());
 }
 
 #[test]
