@@ -88,12 +88,12 @@ fn feed(frames: usize) -> SimFeed {
 }
 
 fn frame(at: usize) -> Vec<u8> {
-    let payload = [6, 512, 1460, 20][at % 4];
+    let payload: usize = [6, 512, 1460, 20][at % 4];
     let mut frame = vec![2, 0, 0, 0, 0xbb, 1, 2, 0, 0, 0, 0xaa, 1];
-    if at % 5 == 0 {
+    if at.is_multiple_of(5) {
         frame.extend([0x81, 0, 0, 100]);
     }
-    let is_v6 = at % 3 == 0;
+    let is_v6 = at.is_multiple_of(3);
     let upper_len = u16::try_from(20 + payload).unwrap_or(u16::MAX);
     if is_v6 {
         frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
@@ -105,10 +105,10 @@ fn frame(at: usize) -> Vec<u8> {
         frame.extend((upper_len + 20).to_be_bytes());
         frame.extend([0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
     }
-    let dst_port: u16 = if at % 7 == 0 { 443 } else { 80 };
+    let dst_port: u16 = if at.is_multiple_of(7) { 443 } else { 80 };
     frame.extend(u16::try_from(1024 + at % 60_000).unwrap_or(1024).to_be_bytes());
     frame.extend(dst_port.to_be_bytes());
     frame.extend([0; 16]);
-    frame.extend((0..payload).map(|n| n as u8));
+    frame.resize(frame.len() + payload, 0x5a);
     frame
 }

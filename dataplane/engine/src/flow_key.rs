@@ -141,13 +141,13 @@ impl FlowKey {
     /// True for a UDP packet that shows its ports.
     #[inline]
     pub fn is_udp(&self) -> bool {
-        self.class & !IS_V6 == HAS_PORTS | UDP as u16
+        self.class & !IS_V6 == HAS_PORTS | u16::from(UDP)
     }
 
     /// True for a TCP packet that shows its ports.
     #[inline]
     pub fn is_tcp(&self) -> bool {
-        self.class & !IS_V6 == HAS_PORTS | TCP as u16
+        self.class & !IS_V6 == HAS_PORTS | u16::from(TCP)
     }
 
     /// 14 bits, the same for both directions of a flow and for all fragments of a datagram; they

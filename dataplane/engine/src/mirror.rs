@@ -161,7 +161,7 @@ fn attribute_burst<M: Mbuf, T: RuleTable>(
             unmirrored[Unmirrored::NoSource as usize] += 1;
             continue;
         }
-        let settled = settle_early(view, parsed, key);
+        let settled = settle_early(view, *parsed, key);
         for source in of_frame.into_iter().filter(|source| source.is_some()) {
             match settled {
                 None => evaluations.push(at, source, NOTHING),
@@ -183,7 +183,7 @@ enum Settled {
 }
 
 #[inline]
-fn settle_early<T: RuleTable>(view: &View<T>, parsed: &Parsed, key: &FlowKey) -> Option<Settled> {
+fn settle_early<T: RuleTable>(view: &View<T>, parsed: Parsed, key: &FlowKey) -> Option<Settled> {
     match parsed.kind {
         Kind::Malformed => Some(Settled::Unmirrored(Unmirrored::Malformed)),
         Kind::NotIp => Some(Settled::Unmirrored(Unmirrored::NotIp)),
