@@ -31,7 +31,8 @@ fn linetap() -> PathBuf {
         Some(name) => name,
     };
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "-p", "control", "--bin", "linetap", "--profile", name]);
+    // Of the workspace, so that what was built along with all else is taken as it is.
+    build.args(["build", "--quiet", "--workspace", "--bin", "linetap", "--profile", name]);
     succeed(build.arg("--target-dir").arg(target).current_dir(TESTS));
     profile.join("linetap")
 }
