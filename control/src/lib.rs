@@ -1,13 +1,20 @@
 //! What a person works with: the files that say what is mirrored, and the commands that do it.
 //!
 //! ```text
-//!  appliance.toml -> document -> config         \
-//!                                                 compile -> Snapshot -> the data plane
-//!  template       -> document -> cloudformation  /
+//!  appliance.toml -> document -> config        \
+//!                                               compile -> Snapshot -+-> offline: captures
+//!  template       -> document -> cloudformation /                    |
+//!                                                                    +-> link -> the data plane
+//!  linetap up: starts and feeds linetapd (daemon), which keeps the data plane supplied
+//!  report: the counters of both ways, as JSON and as tables, and whether they add up
 //! ```
 //! Every reader tells all faults of its file, not the first ([`fault`]). What the data plane gets
 //! is made whole and anew from both files each time ([`compile`], pure), so there is no state that
 //! could disagree with them.
+//!
+//! # Exit statuses
+//! 0: all was done. 1: something went wrong on the way. 2: arguments, appliance file or template are
+//! wrong; all faults are told, and nothing was written or started.
 
 pub mod fault;
 pub mod document;

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use engine::rule_table::LinearTable;
 use engine::snapshot::Snapshot;
+use engine::view::{Neighbors, View};
 
 use crate::cloudformation::{self, Assignment, TEMPLATE_BYTES_MAX, Template};
 use crate::compile::compile;
@@ -116,6 +118,16 @@ impl Sinks {
         let mut faults = self.config.into_faults();
         faults.extend(self.template.into_faults());
         Faults(faults)
+    }
+}
+
+impl Loaded {
+    /// Has the data plane's own compiler judge the snapshot. Errors: what it has against it, although
+    /// the files' own checks let it pass.
+    pub fn prove(&self) -> Result<(), Faults> {
+        let neighbors = Neighbors::offline(&self.snapshot);
+        let view = View::<LinearTable>::compile(&self.snapshot, &neighbors);
+        view.map(drop).map_err(Faults::of_arguments)
     }
 }
 

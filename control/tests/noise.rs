@@ -79,7 +79,7 @@ fn apply(text: &str, edits: &[Edit]) -> String {
 fn judge(config: &str, template: &str) {
     for mode in [Mode::Online, Mode::Offline] {
         match load_in(mode, config, template) {
-            Ok(loaded) => assert_eq!(loaded.snapshot.faults(), Vec::<String>::new()),
+            Ok(loaded) => assert_eq!(loaded.prove(), Ok(())),
             Err(faults) => assert!(!faults.is_empty()),
         }
     }

@@ -10,7 +10,6 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use engine::view::{Neighbors, View};
 use nix::unistd::{Uid, User};
 
 use super::{Failure, Files};
@@ -73,8 +72,7 @@ impl Up {
 fn read(sources: &Sources) -> Result<(Texts, Loaded), Faults> {
     let (config, template) = load::read_texts(sources)?;
     let loaded = load::from_texts(&config, &template, sources, 1)?;
-    View::<engine::rule_table::LinearTable>::compile(&loaded.snapshot, &Neighbors::default())
-        .map_err(Faults::of_arguments)?;
+    loaded.prove()?;
     Ok((Texts { config, template }, loaded))
 }
 

@@ -138,13 +138,17 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Shows the first lines that fit. No flicker: each line is overwritten, then cleared behind.
+    /// Shows the first lines that fit, and the last one, which tells whether all is in order, at the
+    /// bottom. No flicker: each line is overwritten, then cleared behind.
     fn draw(&self, text: &str) -> io::Result<()> {
         let (columns, rows) = terminal::size()?;
+        let (body, last) = text.trim_end().rsplit_once('\n').unwrap_or(("", text));
+        let last = format!("{last}   (q: quit)");
+        let body_rows = usize::from(rows).saturating_sub(1);
+        let body = body.lines().chain(std::iter::repeat("")).take(body_rows);
         let mut out = self.out.lock();
         queue!(out, cursor::MoveTo(0, 0))?;
-        let lines = text.lines().chain(["", "q: quit"]);
-        for (row, line) in lines.take(rows.into()).enumerate() {
+        for (row, line) in body.chain([last.as_str()]).enumerate() {
             if row > 0 {
                 write!(out, "\r\n")?;
             }
@@ -152,7 +156,6 @@ impl Screen {
             write!(out, "{shown}")?;
             queue!(out, Clear(ClearType::UntilNewLine))?;
         }
-        queue!(out, Clear(ClearType::FromCursorDown))?;
         out.flush()
     }
 }
