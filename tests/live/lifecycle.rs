@@ -66,6 +66,7 @@ fn a_signal_ends_it_in_order_with_its_counters() {
         let (status, log) = appliance.stop(signal);
         assert!(status.success(), "{signal}: {status}\n{log}");
         assert!(log.contains(&mirrored.to_string()), "{mirrored} copies are told in:\n{log}");
+        assert!(log.contains("every packet buffer is back in its pool"), "{log}");
         assert_no_process_left(&lab);
     }
 }

@@ -15,6 +15,9 @@ fn duration() -> Duration {
     Duration::from_secs(seconds.map_or(1800, |seconds| seconds.parse().unwrap()))
 }
 
+/// Buffers that a worker may keep at hand for the next burst of copies.
+const AT_HAND_MAX: u64 = 64;
+
 /// Buffers that are out of their pools.
 fn in_use(report: &Report) -> u64 {
     let pools = report.0["live"]["pools"].as_array().unwrap();
@@ -59,7 +62,6 @@ fn mixed_traffic_leaves_every_buffer_in_its_pool() {
     let sum = random_file(&file, 100_000_000);
     let _web = web_server(&lab, file.parent().unwrap());
     let appliance = Appliance::start(&lab, &mirror_all(TOOL_V4));
-    let idle = in_use(&appliance.settled());
 
     let start = Instant::now();
     let mut rounds = 0;
@@ -70,8 +72,9 @@ fn mixed_traffic_leaves_every_buffer_in_its_pool() {
     let report = appliance.settled();
     report.assert_conservation();
     eprintln!("{rounds} rounds, {} copies", report.mirrored("All"));
-    assert_eq!(in_use(&report), idle, "buffers out of their pools, beyond those of the rings");
+    assert!(in_use(&report) <= AT_HAND_MAX, "buffers out of their pools: {:#}", report.0);
 
     let (status, log) = appliance.stop("TERM");
     assert!(status.success(), "{status}:\n{log}");
+    assert!(log.contains("every packet buffer is back in its pool"), "{log}");
 }
