@@ -40,12 +40,12 @@ is_running() {
     [[ -n $started && $(start_time "$pid") == "$started" ]]
 }
 
-# end_process PIDFILE [SIGNAL]: asks (a job of a script ignores SIGINT), waits up to ten seconds, then insists; forgets it.
+# end_process PIDFILE: asks, waits up to ten seconds, then insists; forgets it.
 end_process() {
     local pid _ n
     if is_running "$1"; then
         read -r pid _ <"$1"
-        kill -"${2:-TERM}" "$pid" 2>/dev/null || true
+        kill -TERM "$pid" 2>/dev/null || true
         for ((n = 0; n < 100; n++)); do
             is_running "$1" || break
             sleep 0.1

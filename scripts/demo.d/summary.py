@@ -5,7 +5,7 @@ import json
 import sys
 
 REASONS = {
-    "no_source": "belong to no watched interface",
+    "no_source": "belong to no watched interface, such as those that the tool port received",
     "not_ip": "are not IP, such as ARP",
     "never_mirrored": "are of a kind that is never mirrored, such as DHCP",
     "no_match": "matched no rule of any session",
