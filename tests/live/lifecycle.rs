@@ -18,7 +18,7 @@ fn without_linetapd_not_one_packet_or_copy_is_lost() {
     let dataplane = appliance.child("linetap-dataplane");
     let killed = appliance.child("linetapd").expect("linetap up has started linetapd");
 
-    let mut stream = UdpStream::start(&lab, 20, 15_000);
+    let mut stream = UdpStream::start(&lab, 20, 5_000);
     wait_for("traffic", || witness.at_server() > 1000);
     send_signal(killed, "KILL");
     wait_for("another linetapd", || appliance.child("linetapd").is_some_and(|now| now != killed));
