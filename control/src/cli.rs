@@ -114,5 +114,6 @@ fn say(text: &str) {
 
 /// Tells what is wrong.
 fn complain(what: &dyn fmt::Display) {
-    let _ = writeln!(io::stderr().lock(), "{what}");
+    // At once: standard error has no buffer of its own, and there may be thousands of faults.
+    let _ = io::stderr().lock().write_all(format!("{what}\n").as_bytes());
 }

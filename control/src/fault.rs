@@ -96,7 +96,7 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     // Words longer than this are no slip of the pen, and the distance is quadratic in length.
     const WORD_BYTES_MAX: usize = 128;
     // A file can be wrong in thousands of places and have thousands of names to choose from.
-    const CANDIDATES_MAX: usize = 1000;
+    const CANDIDATES_MAX: usize = 256;
     if word.len() > WORD_BYTES_MAX {
         return None;
     }
@@ -108,7 +108,7 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .into_iter()
         .take(CANDIDATES_MAX)
         .filter(|candidate| candidate.len() <= WORD_BYTES_MAX)
-        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (strsim::osa_distance(&word, &candidate.to_lowercase()), candidate))
         .filter(|&(slips, _)| slips <= slips_max)
         .min()
         .map(|(_, candidate)| candidate)

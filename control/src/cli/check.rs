@@ -1,10 +1,12 @@
 //! `linetap check`: every fault of both files, or what they amount to.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use anyhow::Context;
 use clap::Args;
 use engine::snapshot::{NeighborSpec, Snapshot, TargetKind};
+use engine::units::{FilterIndex, PortIndex};
 
 use super::{Failure, Files};
 use crate::config::Mode;
@@ -34,7 +36,7 @@ impl Check {
 fn summarize(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
     let Snapshot { ports, links, spans, interfaces, targets, rules, sessions, .. } =
         &loaded.snapshot;
-    let port = |index: engine::units::PortIndex| ports.get(index.at()).map_or("?", |it| &it.name);
+    let port = |index: PortIndex| ports.get(index.at()).map_or("?", |it| &it.name);
     writeln!(out, "appliance {}: no faults", loaded.appliance.id)?;
     for link in links {
         let [a, b] = link.ports.map(port);
@@ -65,10 +67,14 @@ fn summarize(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "    {} from {}, {way}", member.address, member.source)?;
         }
     }
+    let mut counts: HashMap<FilterIndex, usize> = HashMap::new();
+    for rule in rules {
+        *counts.entry(rule.filter).or_default() += 1;
+    }
     for session in sessions {
         let source = interfaces.get(session.interface.at()).map_or("?", |it| &it.id);
         let target = targets.get(session.target.at()).map_or("?", |it| &it.id);
-        let count = rules.iter().filter(|rule| rule.filter == session.filter).count();
+        let count = counts.get(&session.filter).copied().unwrap_or(0);
         writeln!(
             out,
             "  session {}: {source} #{}, {count} rules, to {target} with VNI {}",

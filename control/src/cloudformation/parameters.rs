@@ -1,5 +1,6 @@
 //! The section `Parameters` and the values that the command line gives.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
@@ -46,6 +47,9 @@ pub(super) enum Argument {
     /// A value that could not be read; a fault says why.
     Unread,
 }
+
+/// The most of `AllowedValues` that a message lists.
+const TOLD_MAX: usize = 20;
 
 const KEYS: [&str; 11] = [
     "Type",
@@ -127,8 +131,9 @@ fn settle(entry: &Entry, given: Option<&str>, sink: &FaultSink) -> Option<Argume
         vec![text]
     };
     let mut is_allowed = true;
+    let conditions = declaration.conditions();
     for value in &values {
-        if let Err(why) = declaration.check(value) {
+        if let Err(why) = conditions.check(value) {
             declaration.fault(line, format!("{} {why}", quoted(value)));
             is_allowed = false;
         }
@@ -199,52 +204,88 @@ impl Declaration<'_> {
         }
     }
 
-    /// Whether a value keeps the declaration's conditions; if not, the rest of a sentence.
-    fn check(&self, value: &str) -> Result<(), String> {
-        let type_name = self.text("Type").map(|(name, _)| name).unwrap_or_default();
-        if let Some(allowed) = self.allowed()
-            && !allowed.iter().any(|other| other == value)
-        {
-            let words: Vec<&str> = allowed.iter().map(String::as_str).collect();
-            return Err(format!("is not among AllowedValues; use {}", either(&words)));
-        }
-        if matches!(type_name.as_str(), "Number" | "List<Number>") {
-            let number: f64 = value.parse().map_err(|_| "is not a number; write one".to_owned())?;
-            if self.number("MinValue").is_some_and(|min| number < min) {
-                return Err("is below MinValue; write more".to_owned());
+    fn conditions(&self) -> Conditions {
+        let pattern = self.text("AllowedPattern").and_then(|(pattern, line)| {
+            let regex = Regex::new(&format!("^(?:{pattern})$"));
+            if regex.is_err() {
+                let why = "is a pattern that can't be checked here; simplify or remove it";
+                self.fault(line, format!("AllowedPattern {} {why}", quoted(&pattern)));
             }
-            if self.number("MaxValue").is_some_and(|max| number > max) {
-                return Err("is above MaxValue; write less".to_owned());
-            }
+            regex.ok().map(|regex| (pattern, regex))
+        });
+        Conditions {
+            allowed: self.allowed(),
+            is_number: self
+                .text("Type")
+                .is_some_and(|(name, _)| matches!(name.as_str(), "Number" | "List<Number>")),
+            values: [self.number("MinValue"), self.number("MaxValue")],
+            lengths: [self.number("MinLength"), self.number("MaxLength")],
+            pattern,
         }
-        #[expect(clippy::cast_precision_loss, reason = "no value is 2^52 characters long")]
-        let length = value.chars().count() as f64;
-        if self.number("MinLength").is_some_and(|min| length < min) {
-            return Err("is shorter than MinLength; write more".to_owned());
-        }
-        if self.number("MaxLength").is_some_and(|max| length > max) {
-            return Err("is longer than MaxLength; write less".to_owned());
-        }
-        if let Some((pattern, line)) = self.text("AllowedPattern") {
-            match Regex::new(&format!("^(?:{pattern})$")) {
-                Ok(regex) if regex.is_match(value) => {}
-                Ok(_) => return Err(format!("does not match AllowedPattern {}", quoted(&pattern))),
-                Err(_) => {
-                    let why = "is a pattern that can't be checked here; simplify or remove it";
-                    self.fault(line, format!("AllowedPattern {} {why}", quoted(&pattern)));
-                }
-            }
-        }
-        Ok(())
     }
 
-    fn allowed(&self) -> Option<Vec<String>> {
+    fn allowed(&self) -> Option<Allowed> {
         let entry = self.node.entry("AllowedValues")?;
         let Value::List(items) = &entry.node.value else {
             let found = entry.node.describe();
             self.fault(entry.line, format!("AllowedValues must be a list, not {found}"));
             return None;
         };
-        Some(items.iter().filter_map(Node::scalar).map(std::borrow::Cow::into_owned).collect())
+        let texts: Vec<Cow<'_, str>> = items.iter().filter_map(Node::scalar).collect();
+        let first: Vec<&str> = texts.iter().take(TOLD_MAX).map(AsRef::as_ref).collect();
+        let told = either(&first);
+        Some(Allowed { values: texts.into_iter().map(Cow::into_owned).collect(), told })
+    }
+}
+
+/// `AllowedValues`, and the first of them as a sentence names them.
+struct Allowed {
+    values: HashSet<String>,
+    told: String,
+}
+
+/// What a declaration asks of each value.
+struct Conditions {
+    allowed: Option<Allowed>,
+    is_number: bool,
+    /// From and to.
+    values: [Option<f64>; 2],
+    lengths: [Option<f64>; 2],
+    pattern: Option<(String, Regex)>,
+}
+
+impl Conditions {
+    /// Whether a value keeps them; if not, the rest of a sentence.
+    fn check(&self, value: &str) -> Result<(), String> {
+        if let Some(Allowed { values, told }) = &self.allowed
+            && !values.contains(value)
+        {
+            return Err(format!("is not among AllowedValues; use {told}"));
+        }
+        if self.is_number {
+            let number: f64 = value.parse().map_err(|_| "is not a number; write one".to_owned())?;
+            let [min, max] = self.values;
+            if min.is_some_and(|min| number < min) {
+                return Err("is below MinValue; write more".to_owned());
+            }
+            if max.is_some_and(|max| number > max) {
+                return Err("is above MaxValue; write less".to_owned());
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "no value is 2^52 characters long")]
+        let length = value.chars().count() as f64;
+        let [min, max] = self.lengths;
+        if min.is_some_and(|min| length < min) {
+            return Err("is shorter than MinLength; write more".to_owned());
+        }
+        if max.is_some_and(|max| length > max) {
+            return Err("is longer than MaxLength; write less".to_owned());
+        }
+        match &self.pattern {
+            Some((pattern, regex)) if !regex.is_match(value) => {
+                Err(format!("does not match AllowedPattern {}; change it", quoted(pattern)))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The properties of one resource, read name by name; what nobody asked for is unknown.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -315,13 +316,14 @@ impl<'n> Properties<'n> {
                 return self.no_list(node, "Tags");
             };
             let mut tags: Vec<(String, String)> = Vec::new();
+            let mut keys = HashSet::new();
             for item in items {
                 let Some(tag) = self.tag(item) else { continue };
-                if tags.iter().any(|(key, _)| *key == tag.0) {
+                if keys.insert(tag.0.clone()) {
+                    tags.push(tag);
+                } else {
                     let message = format!("the key {} is here twice; remove one", quoted(&tag.0));
                     self.fault(item.line, "Tags", message);
-                } else {
-                    tags.push(tag);
                 }
             }
             (tags.len() == items.len()).then_some(tags)

@@ -1,6 +1,6 @@
 //! `[[port]]`: the network cards.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use engine::snapshot::PortSpec;
@@ -128,9 +128,10 @@ fn addresses(table: &Table<'_>) -> Vec<IpNet> {
     const FORM: &str =
         "an address with its prefix length; write one like 192.0.2.1/24 or 2001:db8::1/64";
     let mut addresses: Vec<IpNet> = Vec::new();
+    let mut seen = HashSet::new();
     for Placed { line, value } in table.parsed_list::<IpNet>("address", FORM).unwrap_or_default() {
         let address = value.addr();
-        if addresses.iter().any(|other| other.addr() == address) {
+        if !seen.insert(address) {
             table.fault(line, format!("address {address} is here twice; remove one"));
         } else if !is_host(address) {
             table.fault(
@@ -227,8 +228,7 @@ impl Ports {
     pub(super) fn named(&self, table: &Table<'_>, name: Placed<&str>) -> Option<PortIndex> {
         let found = self.names.get(name.value).copied();
         if found.is_none() && self.names_are_complete {
-            let mut known: Vec<&str> = self.names.keys().map(String::as_str).collect();
-            known.sort_unstable();
+            let known = self.list.iter().map(|port| port.spec.name.as_str());
             let hint = did_you_mean(name.value, known);
             table.fault(
                 name.line,

@@ -1,6 +1,6 @@
 //! `[[interface]]`: the mirror sources.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use engine::snapshot::InterfaceSpec;
 use engine::units::{Mac, PortIndex, VlanId};
@@ -93,12 +93,13 @@ fn macs(table: &Table<'_>) -> Option<Vec<Mac>> {
         return (!table.has("mac")).then(Vec::new);
     };
     let mut macs: Vec<Mac> = Vec::new();
+    let mut seen = HashSet::new();
     for Placed { line, value } in listed {
         if value.is_group() {
             table.fault(line, format!("mac {value} is a group address; write one station's"));
         } else if value.is_zero() {
             table.fault(line, format!("mac {value} is no station's; write a real address"));
-        } else if macs.contains(&value) {
+        } else if !seen.insert(value) {
             table.fault(line, format!("mac {value} is here twice; remove one"));
         } else {
             macs.push(value);

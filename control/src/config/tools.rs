@@ -1,6 +1,6 @@
 //! `[[tool]]`: who receives copies, and the way there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use engine::snapshot::{MemberSpec, NeighborSpec};
@@ -90,13 +90,14 @@ fn several(
     mode: Mode,
 ) -> Vec<MemberSpec> {
     let mut members: Vec<MemberSpec> = Vec::new();
+    let mut seen = HashSet::new();
     for mut inner in tables {
         inner.subject = format!("{} {}", table.subject, inner.subject);
         if !inner.has("address") {
             inner.fault(inner.line, "address is missing; add address = \"…\"");
         }
         if let Some(member) = member(&inner, port, mode) {
-            if members.iter().any(|other| other.address == member.address) {
+            if !seen.insert(member.address) {
                 let message = format!("address {} is a member already; remove one", member.address);
                 inner.fault(inner.line, message);
             }

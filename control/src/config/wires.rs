@@ -1,5 +1,7 @@
 //! The wires that ports are in: `[[link]]` and `[[span]]`.
 
+use std::collections::HashSet;
+
 use engine::snapshot::LinkSpec;
 use engine::units::PortIndex;
 
@@ -16,15 +18,19 @@ pub(super) enum Role {
     Span,
 }
 
+/// Ports of one link that are looked at: two are right, more are a fault.
+const ENDS_MAX: usize = 16;
+
 impl Ports {
     /// Reads all `[[link]]` and `[[span]]`, and remembers which port is where.
     pub(super) fn wires(&mut self, root: &Table<'_>) -> (Vec<LinkSpec>, Vec<PortIndex>) {
         let mut links: Vec<LinkSpec> = Vec::new();
+        let mut names: HashSet<String> = HashSet::new();
         let tables = root.tables("link", "link");
         self.wires_are_complete &= tables.is_some() || !root.has("link");
         for mut table in tables.unwrap_or_default() {
             let name = name(&mut table, "link").unwrap_or_default();
-            if !name.is_empty() && links.iter().any(|link| link.name == name) {
+            if !name.is_empty() && !names.insert(name.clone()) {
                 let line = table.line_of("name");
                 table.fault(line, "another link has this name already; give each its own");
             }
@@ -67,7 +73,8 @@ impl Ports {
             table.fault(line, format!("ports names {} ports; a link has exactly two", names.len()));
         }
         let mut ends = Vec::new();
-        for name in names {
+        // Enough for a slip of the pen; each port of thousands would be told again and again.
+        for name in names.into_iter().take(ENDS_MAX) {
             let Some(index) = self.named(table, name) else {
                 continue;
             };
