@@ -240,7 +240,7 @@ impl engine::port::Mbuf for Mbuf {
     }
 
     #[inline]
-    fn free_bulk(burst: &mut Burst<Self>) {
+    fn free_bulk<const N: usize>(burst: &mut Burst<Self, N>) {
         let frames = burst.storage_mut();
         let count = u32::try_from(frames.len()).unwrap_or(u32::MAX);
         let chains = frames.as_mut_ptr().cast::<*mut rte_mbuf>();

@@ -72,7 +72,7 @@ impl engine::port::TxQueue for TxQueue {
     type Mbuf = Mbuf;
 
     #[inline]
-    fn send(&mut self, burst: &mut Burst<Mbuf>) -> usize {
+    fn send<const N: usize>(&mut self, burst: &mut Burst<Mbuf, N>) -> usize {
         let frames = burst.storage_mut();
         let held = frames.len();
         let count = u16::try_from(held).unwrap_or(u16::MAX);

@@ -1,4 +1,4 @@
-//! A burst: up to 64 owned packet buffers in an inline array.
+//! A burst: owned packet buffers in an inline array, 64 of them if not said otherwise.
 
 use arrayvec::ArrayVec;
 
@@ -8,11 +8,11 @@ pub const BURST_MAX: usize = 64;
 /// Owned buffers in arrival order. Holding a burst is the only way to hold several buffers;
 /// dropping it frees them all, one by one (the driver has a faster, bulk way).
 #[derive(Debug)]
-pub struct Burst<M> {
-    frames: ArrayVec<M, BURST_MAX>,
+pub struct Burst<M, const N: usize = BURST_MAX> {
+    frames: ArrayVec<M, N>,
 }
 
-impl<M> Default for Burst<M> {
+impl<M, const N: usize> Default for Burst<M, N> {
     fn default() -> Self {
         Self { frames: ArrayVec::new() }
     }
@@ -23,8 +23,10 @@ impl<M> Burst<M> {
     pub fn new() -> Self {
         Self::default()
     }
+}
 
-    /// Number of buffers held, 0..=[`BURST_MAX`].
+impl<M, const N: usize> Burst<M, N> {
+    /// Number of buffers held, 0..=N.
     pub fn len(&self) -> usize {
         self.frames.len()
     }
@@ -71,7 +73,7 @@ impl<M> Burst<M> {
     }
 
     /// The array itself, for a driver that fills it from a queue or gives a prefix away.
-    pub fn storage_mut(&mut self) -> &mut ArrayVec<M, BURST_MAX> {
+    pub fn storage_mut(&mut self) -> &mut ArrayVec<M, N> {
         &mut self.frames
     }
 }

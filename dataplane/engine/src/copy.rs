@@ -5,7 +5,7 @@
 //! writes header and frame into an empty buffer, for frames that also cross a wire.
 
 use crate::drop_reason::Skipped;
-use crate::encap::Encap;
+use crate::encap::Header;
 use crate::port::Mbuf;
 use crate::view::{MemberView, SessionView};
 use crate::wire::checksum::{self, Sum};
@@ -15,7 +15,7 @@ use crate::wire::ethernet::ADDRESSES_LEN;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// Bytes of VLAN tags left out behind the addresses.
-    pub strip: usize,
+    pub strip: u8,
     /// Bytes kept of what remains.
     pub inner_len: u16,
     /// Something was cut off.
@@ -29,9 +29,9 @@ pub fn plan(
     session: &SessionView,
     member: &MemberView,
     len: usize,
-    strip: usize,
+    strip: u8,
 ) -> Result<Plan, Skipped> {
-    let whole = len - strip;
+    let whole = len - usize::from(strip);
     let mut keep = whole.min(session.snap_len);
     if keep > member.inner_len_max {
         if !session.truncates_to_mtu {
@@ -45,61 +45,114 @@ pub fn plan(
 
 /// Writes header and inner bytes into the empty buffer `out`. False when it is too small for them.
 /// Cost: one memory copy of the inner bytes.
-#[inline]
-pub fn copy<M: Mbuf>(out: &mut M, frame: &M, encap: &Encap, plan: &Plan, flow_hash: u16) -> bool {
-    let header_len = encap.header_len();
-    let Some(bytes) = out.append(header_len + usize::from(plan.inner_len)) else { return false };
-    let (header, inner) = bytes.split_at_mut(header_len);
+pub fn copy<M: Mbuf, H: Header>(
+    out: &mut M,
+    frame: &M,
+    header: &H,
+    plan: Plan,
+    flow_hash: u16,
+) -> bool {
+    let Some(inner) = out.append(plan.inner_len.into()) else { return false };
     if plan.strip == 0 {
         copy_range(frame, 0, inner);
     } else {
         let (addresses, rest) = inner.split_at_mut(ADDRESSES_LEN.min(inner.len()));
         copy_range(frame, 0, addresses);
-        copy_range(frame, ADDRESSES_LEN + plan.strip, rest);
+        copy_range(frame, ADDRESSES_LEN + usize::from(plan.strip), rest);
     }
-    let sum = if encap.needs_inner_sum() { checksum::sum(inner) } else { 0 };
-    encap.write(header, plan.inner_len, flow_hash, sum);
     out.inherit(frame);
-    true
+    put_header(out, header, plan.inner_len, flow_hash)
+}
+
+/// Writes header and all bytes of a frame in one segment into the empty buffer `out`. False when it
+/// is too small for them. Cost: one memory copy of the frame.
+#[expect(clippy::inline_always, reason = "what is known of the session's header stays known")]
+#[inline(always)]
+pub fn copy_plain<M: Mbuf, H: Header>(out: &mut M, frame: &M, header: &H, flow_hash: u16) -> bool {
+    let bytes = frame.head();
+    let Some(inner) = out.append(bytes.len()) else { return false };
+    copy_bytes(inner, bytes);
+    out.inherit(frame);
+    put_header(out, header, bytes.len() as u16, flow_hash)
+}
+
+/// Puts an outer header in front of the frame. False (and no change) when there is no room.
+#[expect(clippy::inline_always, reason = "what is known of the session's header stays known")]
+#[inline(always)]
+pub fn put_header<M: Mbuf, H: Header>(
+    frame: &mut M,
+    header: &H,
+    inner_len: u16,
+    flow_hash: u16,
+) -> bool {
+    let sum = if header.needs_inner_sum() { sum_segments(frame) } else { 0 };
+    let place = frame.prepend(H::LEN);
+    let fits = place.is_some();
+    if let Some(place) = place {
+        header.write(place, inner_len, flow_hash, sum);
+    }
+    fits
 }
 
 /// Makes the frame its own copy. False when its buffer does not allow it; the tags may then be gone
 /// already, but no other byte: the caller copies what is left, with nothing more to strip.
 /// Cost: no copy of the frame.
-#[inline]
-pub fn prepend<M: Mbuf>(frame: &mut M, encap: &Encap, plan: &Plan, flow_hash: u16) -> bool {
+pub fn prepend<M: Mbuf, H: Header>(frame: &mut M, header: &H, plan: Plan, flow_hash: u16) -> bool {
     if plan.strip != 0 {
-        let Some(moved) = frame.head_mut().get_mut(..ADDRESSES_LEN + plan.strip) else {
+        let strip = usize::from(plan.strip);
+        let Some(moved) = frame.head_mut().get_mut(..ADDRESSES_LEN + strip) else {
             return false;
         };
-        moved.copy_within(..ADDRESSES_LEN, plan.strip);
-        frame.trim_front(plan.strip);
+        moved.copy_within(..ADDRESSES_LEN, strip);
+        frame.trim_front(strip);
     }
-    frame.truncate(plan.inner_len.into());
-    let sum = if encap.needs_inner_sum() { sum_segments(frame) } else { 0 };
-    match frame.prepend(encap.header_len()) {
-        Some(header) => {
-            encap.write(header, plan.inner_len, flow_hash, sum);
-            true
-        }
-        None => false,
+    if plan.is_truncated {
+        frame.truncate(plan.inner_len.into());
     }
+    put_header(frame, header, plan.inner_len, flow_hash)
 }
 
 /// True when [`prepend`] can strip `strip` bytes of the frame where it lies.
 #[inline]
-pub fn can_strip_in_place<M: Mbuf>(frame: &M, strip: usize) -> bool {
-    strip == 0 || frame.head().len() >= ADDRESSES_LEN + strip
+pub fn can_strip_in_place<M: Mbuf>(frame: &M, strip: u8) -> bool {
+    strip == 0 || frame.head().len() >= ADDRESSES_LEN + usize::from(strip)
 }
 
 /// Copies the frame's bytes from `from` on into `out`; the caller knows that there are enough.
 #[inline]
 fn copy_range<M: Mbuf>(frame: &M, from: usize, out: &mut [u8]) {
     if let Some(bytes) = frame.head().get(from..from + out.len()) {
-        out.copy_from_slice(bytes);
+        copy_bytes(out, bytes);
     } else {
         gather(frame, from, out);
     }
+}
+
+/// Copies bytes between slices of one length. Short frames are half of all, and their bytes are
+/// moved here before a call of `memcpy` had found out how many they are.
+#[inline]
+fn copy_bytes(out: &mut [u8], bytes: &[u8]) {
+    if !(copy_ends::<32>(out, bytes) || copy_ends::<64>(out, bytes)) {
+        out.copy_from_slice(bytes);
+    }
+}
+
+/// Copies the first `N` and the last `N` bytes, when that is all of them.
+#[inline]
+fn copy_ends<const N: usize>(out: &mut [u8], bytes: &[u8]) -> bool {
+    if bytes.len() > 2 * N || out.len() != bytes.len() {
+        return false;
+    }
+    let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) else {
+        return false;
+    };
+    if let Some(place) = out.first_chunk_mut() {
+        *place = *first;
+    }
+    if let Some(place) = out.last_chunk_mut() {
+        *place = *last;
+    }
+    true
 }
 
 /// Copies bytes of all segments from `from` on into `out`; returns how many there were.

@@ -8,10 +8,10 @@
 //! ```text
 //!  RxQueue::recv(&mut Burst)                                          at most 64 frames   worker
 //!    1 parse      bytes -> FlowKey, tags, or a reason                                     parse
-//!    2 attribute  port, addresses, VLAN -> interface and direction    at most two         source
+//!    2 attribute  port, addresses, VLAN -> interface and direction    at most two      attribute
 //!                 what rules never see is settled here                                    exempt
-//!    3 classify   FlowKeys -> Verdict        one lookup per source and direction      rule_table
-//!    4 copy       prepend | copy, truncated                                               copy
+//!    3 classify   FlowKeys -> Verdict        one lookup per source and direction        classify
+//!    4 copy       prepend | copy, truncated                                             copies
 //!    5 encap      header template, lengths, source port, checksum                         encap
 //!  TxQueue::send  the original, by the link's other port                                  worker
 //!  TxQueue::send  the copies, by the tool port; what is not taken is freed and counted    tool
@@ -54,6 +54,9 @@ pub mod report;
 pub mod link;
 pub mod tool;
 pub mod copy;
+pub mod evaluations;
+pub mod attribute;
+pub mod classify;
 pub mod copies;
 pub mod mirror;
 pub mod roster;

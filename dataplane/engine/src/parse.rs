@@ -90,6 +90,17 @@ pub fn parse(head: &[u8], len: usize, parsed: &mut Parsed, key: &mut FlowKey) ->
         *parsed = Parsed { kind: Kind::Ip, tags_len: 0, vid: 0 };
         return Ok(());
     }
+    parse_any(head, len, parsed, key)
+}
+
+/// The same without a short way for plain frames.
+#[inline(never)]
+pub fn parse_any(
+    head: &[u8],
+    len: usize,
+    parsed: &mut Parsed,
+    key: &mut FlowKey,
+) -> Result<(), Split> {
     match parse_ethernet(Frame { head, len }, parsed, key) {
         Ok(kind) => parsed.kind = kind,
         Err(Stop::Malformed) => parsed.kind = Kind::Malformed,

@@ -52,7 +52,7 @@ pub trait Mbuf: Sized + Debug {
     fn inherit(&mut self, _cause: &Self) {}
 
     /// Frees all buffers of a burst at once.
-    fn free_bulk(burst: &mut Burst<Self>) {
+    fn free_bulk<const N: usize>(burst: &mut Burst<Self, N>) {
         burst.clear();
     }
 }
@@ -74,7 +74,7 @@ pub trait TxQueue {
 
     /// Gives frames to the device in order and removes exactly the accepted ones, a prefix, from
     /// `burst`; returns their number. What stays is still the caller's. Never waits.
-    fn send(&mut self, burst: &mut Burst<Self::Mbuf>) -> usize;
+    fn send<const N: usize>(&mut self, burst: &mut Burst<Self::Mbuf, N>) -> usize;
 
     /// True when frames of several segments may be sent on this queue.
     fn takes_chains(&self) -> bool;

@@ -60,5 +60,5 @@ pub trait RuleTable: Send + Sync + Sized {
     fn classify(&self, keys: &[FlowKey], which: &[u8], matches: &mut [Match]);
 
     /// What a match settles; `None` for [`Match::NONE`].
-    fn verdict(&self, found: Match) -> Option<Verdict>;
+    fn verdict(&self, found: Match) -> Option<&Verdict>;
 }

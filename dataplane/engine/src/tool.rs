@@ -12,17 +12,18 @@ use crate::units::SessionIndex;
 /// Copies that one burst can cause: each frame has at most two sources.
 pub const COPIES_MAX: usize = 2 * BURST_MAX;
 
-/// Who wanted a copy, and what of the frame is in it.
+/// Copies that wait one behind the other, of one session and with outer headers of one length: what
+/// is counted of them is counted at once.
 #[derive(Debug, Clone, Copy)]
-pub struct CopyMeta {
+pub struct Run {
     /// The session.
     pub session: SessionIndex,
-    /// Bytes of the outer header.
-    pub header_len: u32,
-    /// Inner bytes.
-    pub inner_len: u32,
-    /// 1 when shorter than the frame, else 0.
-    pub is_truncated: u32,
+    /// Bytes of each outer header.
+    pub header_len: usize,
+    /// How many copies.
+    pub packets: usize,
+    /// Their inner bytes.
+    pub inner_bytes: usize,
 }
 
 /// The transmit queue and pool of one tool port, owned by one worker.
@@ -30,13 +31,15 @@ pub struct ToolPort<D: Devices> {
     tx: D::Tx,
     pool: D::Pool,
     empties: Burst<D::Mbuf>,
-    waiting: [Burst<D::Mbuf>; COPIES_MAX / BURST_MAX],
-    meta: ArrayVec<CopyMeta, COPIES_MAX>,
+    waiting: Burst<D::Mbuf, COPIES_MAX>,
+    runs: ArrayVec<Run, COPIES_MAX>,
+    /// A bit for each waiting copy that is shorter than its frame, by place.
+    truncated: u128,
 }
 
 impl<D: Devices> core::fmt::Debug for ToolPort<D> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("ToolPort").field("waiting", &self.meta.len()).finish_non_exhaustive()
+        f.debug_struct("ToolPort").field("waiting", &self.waiting.len()).finish_non_exhaustive()
     }
 }
 
@@ -47,8 +50,9 @@ impl<D: Devices> ToolPort<D> {
             tx,
             pool,
             empties: Burst::new(),
-            waiting: core::array::from_fn(|_| Burst::new()),
-            meta: ArrayVec::new(),
+            waiting: Burst::default(),
+            runs: ArrayVec::new(),
+            truncated: 0,
         }
     }
 
@@ -68,36 +72,56 @@ impl<D: Devices> ToolPort<D> {
         self.empties.pop()
     }
 
-    /// Keeps a copy until [`ToolPort::flush`]. At most [`COPIES_MAX`] fit: what one burst can cause.
+    /// Keeps a copy until [`ToolPort::flush`]; it is to be in the next run that ends. At most
+    /// [`COPIES_MAX`] fit: what one burst can cause.
     #[inline]
-    pub fn push(&mut self, copy: D::Mbuf, meta: CopyMeta) {
-        let [first, second] = &mut self.waiting;
-        let fits = first.push(copy).or_else(|copy| second.push(copy)).is_ok();
+    pub fn push(&mut self, copy: D::Mbuf) {
+        let fits = self.waiting.push(copy).is_ok();
         debug_assert!(fits, "more copies than one burst can cause");
-        if fits {
-            self.meta.push(meta);
+    }
+
+    /// Says of the next copy to be pushed that it is shorter than its frame.
+    #[inline]
+    pub fn mark_truncated(&mut self) {
+        self.truncated |= 1 << self.waiting.len();
+    }
+
+    /// How many copies wait.
+    #[inline]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Says whose the copies are that were pushed since the last run ended.
+    #[inline]
+    pub fn end_run(&mut self, run: Run) {
+        if run.packets > 0 {
+            self.runs.push(run);
         }
     }
 
     /// Sends what waits, in order. What the queue does not take is freed and counted: a copy is
     /// never kept for later.
     pub fn flush(&mut self, port: &mut PortStats, sessions: &mut [SessionStats]) {
-        if self.meta.is_empty() {
+        if self.waiting.is_empty() {
             return;
         }
-        let mut meta = self.meta.as_slice();
-        for burst in &mut self.waiting {
-            let (of_burst, of_next) = meta.split_at(burst.len().min(meta.len()));
-            let accepted = if of_burst.is_empty() { 0 } else { self.tx.send(burst) };
-            let (sent, refused) = of_burst.split_at(accepted.min(of_burst.len()));
-            count_sent(sent, port, sessions);
-            for copy in refused {
-                sessions[copy.session.at()].skipped[Skipped::ToolCongested as usize] += 1;
-            }
-            D::Mbuf::free_bulk(burst);
-            meta = of_next;
+        let mut accepted = self.tx.send(&mut self.waiting);
+        let mut refused = self.waiting.frames().iter();
+        for mut run in self.runs.drain(..) {
+            let sent = run.packets.min(accepted);
+            let unsent = refused.by_ref().take(run.packets - sent);
+            run.inner_bytes -= unsent.map(|copy| copy.len() - run.header_len).sum::<usize>();
+            let session = &mut sessions[run.session.at()];
+            session.skipped[Skipped::ToolCongested as usize] += (run.packets - sent) as u64;
+            run.packets = sent;
+            let (of_run, of_rest) = split_bits(self.truncated, sent);
+            session.truncated_packets += u64::from(of_run.count_ones());
+            run.count(port, session);
+            (self.truncated, accepted) = (of_rest, accepted - sent);
         }
-        self.meta.clear();
+        self.truncated = 0;
+        D::Mbuf::free_bulk(&mut self.waiting);
     }
 
     /// Gives the empty buffers back to the pool, for a clean end.
@@ -106,22 +130,18 @@ impl<D: Devices> ToolPort<D> {
     }
 }
 
-/// Counts copies that were sent. Runs of one session are summed in registers first.
-fn count_sent(sent: &[CopyMeta], port: &mut PortStats, sessions: &mut [SessionStats]) {
-    for run in sent.chunk_by(|a, b| a.session == b.session) {
-        let [first, ..] = run else { continue };
-        let (mut header_bytes, mut inner_bytes, mut truncated) = (0, 0, 0);
-        for copy in run {
-            header_bytes += copy.header_len;
-            inner_bytes += copy.inner_len; // 128 copies of 64 KiB fit
-            truncated += copy.is_truncated;
-        }
-        let packets = run.len() as u64;
-        port.tx_packets += packets;
-        port.tx_bytes += u64::from(header_bytes + inner_bytes);
-        let session = &mut sessions[first.session.at()];
-        session.mirrored_packets += packets;
-        session.mirrored_bytes += u64::from(inner_bytes);
-        session.truncated_packets += u64::from(truncated);
+impl Run {
+    /// Counts it as sent.
+    fn count(&self, port: &mut PortStats, session: &mut SessionStats) {
+        port.tx_packets += self.packets as u64;
+        port.tx_bytes += (self.inner_bytes + self.packets * self.header_len) as u64;
+        session.mirrored_packets += self.packets as u64;
+        session.mirrored_bytes += self.inner_bytes as u64;
     }
+}
+
+/// The lowest `count` bits, and the others moved down.
+fn split_bits(bits: u128, count: usize) -> (u128, u128) {
+    let rest = bits.checked_shr(count as u32).unwrap_or(0);
+    (bits ^ rest.checked_shl(count as u32).unwrap_or(0), rest)
 }

@@ -11,7 +11,7 @@ use crate::rule::Direction;
 use crate::rule_table::{LinearTable, RuleTable, TableRule};
 use crate::snapshot::{NeighborSpec, SessionSpec, Snapshot, TargetKind};
 use crate::source::PortSources;
-use crate::units::{InterfaceIndex, Mac, PortIndex, RuleIndex, SessionIndex, TargetIndex};
+use crate::units::{InterfaceIndex, Mac, PortIndex, RuleIndex, SessionIndex};
 
 /// Bytes that a load-balancer target keeps unless the session says otherwise (EC2 `PacketLength`).
 const LOAD_BALANCER_PACKET_LENGTH: u32 = 8500;
@@ -96,6 +96,9 @@ pub struct SessionView {
 pub struct MemberView {
     /// The most inner bytes that the tool port's MTU leaves.
     pub inner_len_max: usize,
+    /// Frames that are not longer stay whole: they exceed neither the MTU nor the session's
+    /// `snap_len`.
+    pub whole_len_max: usize,
     /// The outer header; `None` while the neighbour is not known.
     pub encap: Option<Encap>,
 }
@@ -229,11 +232,12 @@ fn compile_sessions(snapshot: &Snapshot, neighbors: &Neighbors) -> Vec<SessionVi
             TargetKind::Interface => u32::MAX,
             TargetKind::LoadBalancer => LOAD_BALANCER_PACKET_LENGTH,
         };
+        let snap_len = session.packet_length.unwrap_or(default) as usize;
         SessionView {
             port: target.port,
             truncates_to_mtu: target.kind == TargetKind::Interface,
-            snap_len: session.packet_length.unwrap_or(default) as usize,
-            members: compile_members(snapshot, neighbors, session.target, session),
+            snap_len,
+            members: compile_members(snapshot, neighbors, session, snap_len),
         }
     };
     snapshot.sessions.iter().map(compile).collect()
@@ -242,16 +246,18 @@ fn compile_sessions(snapshot: &Snapshot, neighbors: &Neighbors) -> Vec<SessionVi
 fn compile_members(
     snapshot: &Snapshot,
     neighbors: &Neighbors,
-    target: TargetIndex,
     session: &SessionSpec,
+    snap_len: usize,
 ) -> Vec<MemberView> {
-    let target = &snapshot.targets[target.at()];
+    let target = &snapshot.targets[session.target.at()];
     let port = &snapshot.ports[target.port.at()];
     let src_mac = neighbors.port_macs.get(target.port.at()).copied().unwrap_or(OFFLINE_PORT);
     let members = target.members.iter().map(|member| {
         let dst_mac = neighbors.resolve(target.port, member.address, &member.neighbor);
+        let inner_len_max = inner_len_max(port.mtu, member.address);
         MemberView {
-            inner_len_max: inner_len_max(port.mtu, member.address),
+            inner_len_max,
+            whole_len_max: inner_len_max.min(snap_len),
             encap: dst_mac.and_then(|dst_mac| {
                 let outer = Outer {
                     src_mac,

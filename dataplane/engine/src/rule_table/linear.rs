@@ -11,22 +11,32 @@ use crate::rule::{FilterRule, PortRange};
 /// Rules in order, apart by family: a rule of one family never matches a packet of the other.
 ///
 /// Addresses and the other conditions of a rule stand apart too: most rules are done with after one
-/// comparison of addresses, and those lie densely. A condition that a rule does not have is one that
-/// every packet fulfils (mask 0, all ports).
+/// comparison of addresses. A condition that a rule does not have is one that every packet fulfils
+/// (mask 0, all ports).
 #[derive(Debug, Clone, Default)]
 pub struct LinearTable {
-    /// Source address in the upper half, destination in the lower.
-    v4: Rules<u64>,
-    /// Halves of the source address, then of the destination.
-    v6: Rules<[u64; 4]>,
+    /// One word: source address in the upper half, destination in the lower.
+    v4: Rules<1, 4>,
+    /// Four words: halves of the source address, then of the destination.
+    v6: Rules<4, 2>,
     verdicts: Vec<Verdict>,
 }
 
+/// Rules whose addresses are `WORDS` words. `SIZE` of them are compared together: their addresses
+/// stand in columns, which the compiler turns into vectors.
 #[derive(Debug, Clone, Default)]
-struct Rules<A> {
-    /// Addresses and their mask.
-    addresses: Vec<(A, A)>,
-    rest: Vec<(Layer4, Match)>,
+struct Rules<const WORDS: usize, const SIZE: usize> {
+    groups: Vec<Group<WORDS, SIZE>>,
+    len: usize,
+}
+
+/// Masks and addresses by word, then by rule.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+struct Group<const WORDS: usize, const SIZE: usize> {
+    masks: [[u64; SIZE]; WORDS],
+    addresses: [[u64; SIZE]; WORDS],
+    rest: [(Layer4, Match); SIZE],
 }
 
 /// Protocol and port conditions of a rule.
@@ -41,6 +51,15 @@ struct Layer4 {
 }
 
 impl Layer4 {
+    const ANY: Self = Self {
+        class: 0,
+        class_mask: 0,
+        src_from: 0,
+        src_span: u16::MAX,
+        dst_from: 0,
+        dst_span: u16::MAX,
+    };
+
     fn of(rule: &FilterRule) -> Self {
         let has_ports = rule.source_ports.is_some() || rule.destination_ports.is_some();
         let (class, class_mask) = match (rule.protocol, has_ports) {
@@ -84,8 +103,7 @@ impl RuleTable for LinearTable {
                         u64::from(u32::from(src)) << 32 | u64::from(u32::from(dst))
                     };
                     let mask = join(src.netmask(), dst.netmask());
-                    table.v4.addresses.push((join(src.network(), dst.network()), mask));
-                    table.v4.rest.push(rest);
+                    table.v4.push([join(src.network(), dst.network())], [mask], rest);
                 }
                 (IpNet::V6(src), IpNet::V6(dst)) => {
                     let join = |src: Ipv6Addr, dst: Ipv6Addr| {
@@ -93,8 +111,7 @@ impl RuleTable for LinearTable {
                         [a, b, c, d]
                     };
                     let mask = join(src.netmask(), dst.netmask());
-                    table.v6.addresses.push((join(src.network(), dst.network()), mask));
-                    table.v6.rest.push(rest);
+                    table.v6.push(join(src.network(), dst.network()), mask, rest);
                 }
                 // A mixed rule matches nothing; `View::compile` refuses it before it comes here.
                 _ => {}
@@ -108,46 +125,72 @@ impl RuleTable for LinearTable {
             let key = &keys[usize::from(place)];
             let [[a, b], [c, d]] = key.address_halves();
             *found = if key.is_v6() {
-                self.v6.first(key, |(rule, mask)| {
-                    let differs = ((a ^ rule[0]) & mask[0])
-                        | ((b ^ rule[1]) & mask[1])
-                        | ((c ^ rule[2]) & mask[2])
-                        | ((d ^ rule[3]) & mask[3]);
-                    differs == 0
-                })
+                self.v6.first([a, b, c, d], key)
             } else {
-                let packet = b << 32 | d;
-                self.v4.first(key, |(rule, mask)| (packet ^ rule) & mask == 0)
+                self.v4.first([b << 32 | d], key)
             };
         }
     }
 
     #[inline]
-    fn verdict(&self, found: Match) -> Option<Verdict> {
-        self.verdicts.get(found.0 as usize).copied()
+    fn verdict(&self, found: Match) -> Option<&Verdict> {
+        self.verdicts.get(found.0 as usize)
     }
 }
 
-impl<A> Rules<A> {
+impl<const WORDS: usize, const SIZE: usize> Group<WORDS, SIZE> {
+    /// No packet matches: nothing masked by 0 is 1.
+    const NONE: Self = Self {
+        masks: [[0; SIZE]; WORDS],
+        addresses: [[1; SIZE]; WORDS],
+        rest: [(Layer4::ANY, Match::NONE); SIZE],
+    };
+
+    /// A bit for each rule whose addresses match, the first rule's lowest.
+    #[inline]
+    fn matching(&self, packet: [u64; WORDS]) -> u8 {
+        let mut differs = [0; SIZE];
+        for ((word, masks), addresses) in packet.iter().zip(&self.masks).zip(&self.addresses) {
+            for ((differs, mask), address) in differs.iter_mut().zip(masks).zip(addresses) {
+                *differs |= word & mask ^ address;
+            }
+        }
+        let bits = differs.iter().enumerate();
+        bits.fold(0, |bits, (at, &differs)| bits | u8::from(differs == 0) << at)
+    }
+}
+
+impl<const WORDS: usize, const SIZE: usize> Rules<WORDS, SIZE> {
+    fn push(&mut self, address: [u64; WORDS], mask: [u64; WORDS], rest: (Layer4, Match)) {
+        let at = self.len % SIZE;
+        if at == 0 {
+            self.groups.push(Group::NONE);
+        }
+        if let Some(group) = self.groups.last_mut() {
+            for word in 0..WORDS {
+                group.masks[word][at] = mask[word];
+                group.addresses[word][at] = address[word];
+            }
+            group.rest[at] = rest;
+        }
+        self.len += 1;
+    }
+
     /// The first rule whose addresses and other conditions match.
     #[inline]
-    fn first(&self, key: &FlowKey, addresses_match: impl Fn(&(A, A)) -> bool) -> Match {
-        let settles = |place: usize| {
-            let (layer4, found) = &self.rest[place];
-            (addresses_match(&self.addresses[place]) && layer4.matches(key)).then_some(*found)
-        };
-        let (fours, rest) = self.addresses.as_chunks::<4>();
-        let mut place = 0;
-        for [a, b, c, d] in fours {
-            // Nearly always none of four matches, and one branch is enough to know it.
-            let any =
-                addresses_match(a) | addresses_match(b) | addresses_match(c) | addresses_match(d);
-            if any && let Some(found) = (place..place + 4).find_map(settles) {
-                return found;
+    fn first(&self, packet: [u64; WORDS], key: &FlowKey) -> Match {
+        for group in &self.groups {
+            // Nearly always none matches, and one branch is enough to know it.
+            let mut left = group.matching(packet);
+            while left != 0 {
+                let (layer4, found) = &group.rest[left.trailing_zeros() as usize % SIZE];
+                if layer4.matches(key) {
+                    return *found;
+                }
+                left &= left - 1;
             }
-            place += 4;
         }
-        (place..place + rest.len()).find_map(settles).unwrap_or(Match::NONE)
+        Match::NONE
     }
 }
 

@@ -126,7 +126,7 @@ pub struct SimTx {
 impl TxQueue for SimTx {
     type Mbuf = SimMbuf;
 
-    fn send(&mut self, burst: &mut Burst<SimMbuf>) -> usize {
+    fn send<const N: usize>(&mut self, burst: &mut Burst<SimMbuf, N>) -> usize {
         let state = &mut *self.state.borrow_mut();
         state.calls += 1;
         let refused = state.faults.refuses_every.is_some_and(|n| state.calls % n == 0);

@@ -115,7 +115,7 @@ proptest! {
         for (&place, found) in which.iter().zip(matches) {
             let key = &keys[usize::from(place)];
             let expected = entries.iter().find(|entry| matches_rule(entry.rule, key));
-            prop_assert_eq!(table.verdict(found), expected.map(Verdict::from), "{:?}", key);
+            prop_assert_eq!(table.verdict(found).copied(), expected.map(Verdict::from), "{:?}", key);
         }
     }
 }

@@ -1,0 +1,97 @@
+//! The attribution stage: on whose behalf rules are asked about each frame of a burst.
+
+use crate::burst::BURST_MAX;
+use crate::copy::gather;
+use crate::drop_reason::Unmirrored;
+use crate::evaluations::UnmirroredStats;
+use crate::exempt::{Exempt, Exemption};
+use crate::flow_key::FlowKey;
+use crate::parse::{Kind, Parsed};
+use crate::port::Mbuf;
+use crate::source::{Attribution, PortSources, Source};
+use crate::units::PortIndex;
+use crate::view::View;
+use crate::wire::ethernet::ADDRESSES_LEN;
+
+/// Finds the sources of each frame that `port` received, by place in the burst.
+pub fn attribute_burst<M: Mbuf, T>(
+    view: &View<T>,
+    port: PortIndex,
+    frames: &[M],
+    parsed: &[Parsed; BURST_MAX],
+    sources: &mut [[Source; 2]; BURST_MAX],
+) {
+    let of_port = &view.ports[port.at()];
+    // Decided once per burst, so that a frame pays only for what its port needs.
+    match of_port.attribution() {
+        Attribution::Whole(all) => sources[..frames.len()].fill(all),
+        Attribution::Addresses => by_addresses(of_port, frames, sources),
+        Attribution::AddressesAndVlan => {
+            for ((frame, parsed), sources) in frames.iter().zip(parsed).zip(sources) {
+                *sources = with_vlan(of_port, frame, parsed.vid);
+            }
+        }
+    }
+}
+
+#[inline(never)]
+fn by_addresses<M: Mbuf>(of_port: &PortSources, frames: &[M], sources: &mut [[Source; 2]]) {
+    for (frame, sources) in frames.iter().zip(sources) {
+        *sources = match frame.head().first_chunk() {
+            Some(addresses) => of_port.sources_by_addresses(addresses),
+            None => with_vlan(of_port, frame, 0),
+        };
+    }
+}
+
+#[inline(never)]
+fn with_vlan<M: Mbuf>(of_port: &PortSources, frame: &M, vid: u16) -> [Source; 2] {
+    let mut addresses = [0; ADDRESSES_LEN];
+    let held = gather(frame, 0, &mut addresses);
+    of_port.sources(&addresses[..held], vid)
+}
+
+/// Takes the sources of the frames that rules are not asked about, and counts these.
+#[inline(never)]
+pub fn settle_exempt<T>(
+    view: &View<T>,
+    count: usize,
+    parsed: &[Parsed; BURST_MAX],
+    keys: &[FlowKey; BURST_MAX],
+    sources: &mut [[Source; 2]; BURST_MAX],
+    unmirrored: &mut UnmirroredStats,
+) {
+    let frames = parsed[..count].iter().zip(&keys[..count]).zip(&mut sources[..count]);
+    for ((parsed, key), sources) in frames {
+        if parsed.kind != Kind::Ip || view.exempt.is_suspect(key) {
+            look_closer(&view.exempt, parsed.kind, key, sources, unmirrored);
+        }
+    }
+}
+
+#[cold]
+fn look_closer(
+    exempt: &Exempt,
+    kind: Kind,
+    key: &FlowKey,
+    sources: &mut [Source; 2],
+    unmirrored: &mut UnmirroredStats,
+) {
+    let [one, other] = *sources;
+    let somebody = [one, other.unless_same_interface(one)].into_iter().filter(|it| it.is_some());
+    let reason = match (kind, exempt.of(key)) {
+        (Kind::Malformed, _) => Unmirrored::Malformed,
+        (Kind::NotIp, _) => Unmirrored::NotIp,
+        (Kind::Ip, Some(Exemption::NeverMirrored)) => Unmirrored::NeverMirrored,
+        (Kind::Ip, Some(Exemption::AmazonDns)) => {
+            *sources = sources.map(Source::for_amazon_dns);
+            return;
+        }
+        (Kind::Ip, None) => return,
+    };
+    let count = somebody.count();
+    unmirrored[reason as usize] += count as u64;
+    if count > 0 {
+        *sources = [Source::SETTLED; 2];
+    }
+}

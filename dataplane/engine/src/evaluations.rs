@@ -1,0 +1,126 @@
+//! Evaluations of one burst: for whom rules are asked about which frame, and what they answer.
+
+use crate::burst::BURST_MAX;
+use crate::drop_reason::Unmirrored;
+use crate::source::Source;
+use crate::tool::COPIES_MAX;
+use crate::units::SessionIndex;
+
+/// What an evaluation wants when no session wants a copy.
+pub const NOTHING: SessionIndex = SessionIndex(u32::MAX);
+
+/// What comes after the last frame: no frame.
+pub const END: u8 = u8::MAX;
+
+/// Counters of evaluations that mirrored nothing, by [`Unmirrored`].
+pub type UnmirroredStats = [u64; Unmirrored::COUNT];
+
+/// Evaluations in the order of the frames, those of one frame beside each other; by columns, so that
+/// each stage writes whole words that the next reads whole.
+#[derive(Debug)]
+pub struct Evaluations {
+    of_frames: [[Source; 2]; BURST_MAX],
+    len: usize,
+    /// One more than there can be: [`END`] comes after the last.
+    frames: [u8; COPIES_MAX + 1],
+    sources: [Source; COPIES_MAX],
+    wanted: [SessionIndex; COPIES_MAX],
+}
+
+impl Default for Evaluations {
+    fn default() -> Self {
+        Self {
+            of_frames: [[Source::NONE; 2]; BURST_MAX],
+            len: 0,
+            frames: [END; COPIES_MAX + 1],
+            sources: [Source::NONE; COPIES_MAX],
+            wanted: [NOTHING; COPIES_MAX],
+        }
+    }
+}
+
+impl Evaluations {
+    /// The at most two sources of each frame of the burst, to be written.
+    pub fn of_frames_mut(&mut self) -> &mut [[Source; 2]; BURST_MAX] {
+        &mut self.of_frames
+    }
+
+    /// Lists the evaluations of the first `count` frames, and counts the frames that have none from
+    /// the start. Returns the source of them all, when they have one in common, as they nearly always
+    /// do: [`Evaluations::sources`] may not be listed then.
+    pub fn list(&mut self, count: usize, unmirrored: &mut UnmirroredStats) -> Option<Source> {
+        self.len = 0;
+        let of_frames = &self.of_frames[..count];
+        let [first, second] = *of_frames.first()?;
+        let differs = |[one, other]: &[Source; 2]| one.differs(first) | other.differs(second);
+        if of_frames.iter().fold(0, |bits, sources| bits | differs(sources)) != 0
+            || second.is_some()
+            || !(first.is_some() && first.asks_rules())
+        {
+            self.list_each(count, unmirrored);
+            return self.common();
+        }
+        self.len = count;
+        for (place, frame) in self.frames[..count].iter_mut().enumerate() {
+            *frame = place as u8;
+        }
+        Some(first)
+    }
+
+    fn list_each(&mut self, count: usize, unmirrored: &mut UnmirroredStats) {
+        let mut len = 0;
+        for (frame, &[one, other]) in self.of_frames[..count].iter().enumerate() {
+            let is_nobodys = [one, other] == [Source::NONE; 2];
+            unmirrored[Unmirrored::NoSource as usize] += u64::from(is_nobodys);
+            for source in [one, other.unless_same_interface(one)] {
+                // Written always, kept when it is somebody's: no branch to mispredict.
+                self.frames[len % COPIES_MAX] = frame as u8;
+                self.sources[len % COPIES_MAX] = source;
+                len += usize::from(source.is_some());
+            }
+        }
+        self.len = len;
+    }
+
+    fn common(&self) -> Option<Source> {
+        let (first, others) = self.sources().split_first()?;
+        let differs = others.iter().fold(0, |bits, other| bits | other.differs(*first));
+        (differs == 0 && first.asks_rules()).then_some(*first)
+    }
+
+    /// The frames, by place in the burst.
+    pub fn frames(&self) -> &[u8] {
+        &self.frames[..self.len]
+    }
+
+    /// The frames, then [`END`]; once they are settled.
+    pub fn frames_and_end(&self) -> &[u8] {
+        &self.frames[..=self.len]
+    }
+
+    /// For whom.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources[..self.len]
+    }
+
+    /// Whose copy is wanted. Meaningless until they are settled.
+    pub fn wanted(&self) -> &[SessionIndex] {
+        &self.wanted[..self.len]
+    }
+
+    /// Settles all in their order by what was found for them, and leaves only those that want a
+    /// copy. `found` has one place for each at least.
+    #[inline]
+    pub fn settle<F: Copy>(&mut self, found: &[F], mut settle: impl FnMut(F) -> SessionIndex) {
+        let mut kept = 0;
+        for (place, &found) in found[..self.len].iter().enumerate() {
+            let wanted = settle(found);
+            // Written always, kept when it is wanted: no branch to mispredict.
+            self.frames[kept % COPIES_MAX] = self.frames[place % COPIES_MAX];
+            self.wanted[kept % COPIES_MAX] = wanted;
+            kept += usize::from(wanted != NOTHING);
+        }
+        self.len = kept;
+        self.frames[kept] = END;
+    }
+}
