@@ -3,6 +3,8 @@
 //! What a session needs (its tool port, a link, a neighbour) is looked up once per run; in most
 //! bursts there is one.
 
+use core::iter;
+
 use arrayvec::Drain;
 
 use crate::burst::{BURST_MAX, Burst};
@@ -105,8 +107,9 @@ impl<M> Taking<'_, M> {
     /// True when a run wants each frame of the burst, once, and no other run wants one.
     fn is_all(&self, run: &[u8]) -> bool {
         let [frames @ .., END] = run else { return false };
-        let is_each_once = || frames.iter().enumerate().all(|(at, &frame)| at == frame.into());
-        self.next == 0 && self.frames.len() == frames.len() && is_each_once()
+        let misplaced =
+            || frames.iter().zip(0u8..).fold(0, |bits, (&frame, place)| bits | (frame ^ place));
+        self.next == 0 && self.frames.len() == frames.len() && misplaced() == 0
     }
 
     /// The frame at a place, and those before it to the unwanted ones. `None` behind the last.
@@ -145,12 +148,17 @@ impl<'a> Copies<'a> {
     /// Copies of one session that follow each other: the session, their frames and the frame of the
     /// copy after them.
     fn runs(&self) -> impl Iterator<Item = (SessionIndex, &'a [u8])> {
-        let frames = self.frames_and_end;
+        let Self { frames_and_end: frames, sessions, .. } = *self;
+        // Nearly always all are one session's, which vectors find out.
+        let differs = |&other: &SessionIndex| sessions.first().map_or(0, |one| one.0 ^ other.0);
+        let is_one = sessions.iter().fold(0, |bits, other| bits | differs(other)) == 0;
         let mut done = 0;
-        self.sessions.chunk_by(|a, b| a == b).filter_map(move |run| {
-            let start = done;
-            done += run.len();
-            Some((*run.first()?, &frames[start..=done]))
+        iter::from_fn(move || {
+            let (start, &session) = (done, sessions.get(done)?);
+            let is_others = |&other: &SessionIndex| other != session;
+            let len = if is_one { None } else { sessions[start..].iter().position(is_others) };
+            done = len.map_or(sessions.len(), |len| start + len);
+            Some((session, &frames[start..=done]))
         })
     }
 
