@@ -5,17 +5,20 @@
 
 mod scenario;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use engine::drop_reason::{Ended, Skipped, Unmirrored};
 use engine::report::Report;
 use engine::rule::{Direction, RuleAction};
-use engine::sim::TxFaults;
+use engine::sim::{SentFrame, TxFaults};
 use engine::units::{Mac, PortIndex};
 use engine::view::{Neighbors, View};
 use proptest::prelude::*;
-use scenario::{Appliance, Behaviour, LAN, MAC_A, MAC_C, SPAN, TOOL, VLAN_B, WAN, rule, snapshot};
+use scenario::{
+    Appliance, Behaviour, LAN, MAC_A, MAC_C, MAC_E, SPAN, TOOL, VLAN_B, WAN, rule, snapshot,
+};
 
 const OTHER: Mac = Mac([2, 0, 0, 0, 0xdd, 9]);
 
@@ -47,7 +50,7 @@ fn udp(dst: Mac, src: Mac, vlan: Option<u16>, v6: bool, dst_port: u16, payload: 
 
 /// Frames as they come on a wire and as an enemy sends them, each with its port.
 fn traffic() -> impl Strategy<Value = Vec<(PortIndex, Vec<u8>)>> {
-    let mac = || prop::sample::select(vec![MAC_A, MAC_C, OTHER, Mac([0xff; 6])]);
+    let mac = || prop::sample::select(vec![MAC_A, MAC_C, MAC_E, OTHER, Mac([0xff; 6])]);
     let vlan = prop::sample::select(vec![None, None, Some(VLAN_B), Some(0), Some(7)]);
     let payload = prop_oneof![0usize..64, 1380usize..1500, Just(4000)];
     let dst_port = prop::sample::select(vec![53u16, 80, 4789, 67]);
@@ -95,6 +98,45 @@ fn conserves(report: &Report) {
     assert_eq!(hits, matched + report.unmirrored[Unmirrored::Rejected as usize]);
 }
 
+/// Packets, inner bytes and truncated packets of each session that has any, by VNI.
+type Mirrored = BTreeMap<u32, [u64; 3]>;
+
+fn of_sessions(report: &Report) -> Mirrored {
+    let specs = snapshot().sessions;
+    let counted = specs.iter().zip(&report.sessions).map(|(spec, session)| {
+        let counts = [session.mirrored_packets, session.mirrored_bytes, session.truncated_packets];
+        (spec.vni.value(), counts)
+    });
+    counted.filter(|(_, counts)| counts[0] > 0).collect()
+}
+
+/// The same, read off the copies. Each must hold its frame's bytes, without tags, up to a length.
+fn of_copies(copies: &[SentFrame], frames: &[(PortIndex, Vec<u8>)]) -> Mirrored {
+    let mut mirrored = Mirrored::new();
+    for SentFrame { timestamp_ns, bytes } in copies {
+        let header_len = if bytes[12..14] == [0x08, 0x00] { 50 } else { 70 };
+        let (header, inner) = bytes.split_at(header_len);
+        let vni = header[header_len - 5..]
+            .iter()
+            .take(4)
+            .fold(0, |vni, byte| vni << 8 | u32::from(*byte));
+        let frame = without_tags(&frames[usize::try_from(*timestamp_ns).unwrap()].1);
+        assert_eq!(inner, &frame[..inner.len()]);
+        let counts = mirrored.entry(vni & 0x00ff_ffff).or_default();
+        let is_truncated = u64::from(inner.len() < frame.len());
+        *counts = [counts[0] + 1, counts[1] + inner.len() as u64, counts[2] + is_truncated];
+    }
+    mirrored
+}
+
+fn without_tags(frame: &[u8]) -> Vec<u8> {
+    let (addresses, mut rest) = frame.split_at(12);
+    while matches!(rest, [0x81 | 0x91, 0x00, ..] | [0x88, 0xa8, ..]) {
+        rest = &rest[4..];
+    }
+    [addresses, rest].concat()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 400 }, ..ProptestConfig::default() })]
 
@@ -117,6 +159,9 @@ proptest! {
             let counted = &report.ports[port.at()];
             let bytes: usize = sent.iter().map(|frame| frame.bytes.len()).sum();
             prop_assert_eq!((counted.tx_packets, counted.tx_bytes), (sent.len() as u64, bytes as u64));
+            if port == TOOL {
+                prop_assert_eq!(of_copies(&sent, &frames), of_sessions(&report));
+            }
         }
         drop(appliance.worker);
         prop_assert_eq!(appliance.feed.in_use(), 0);
@@ -173,7 +218,7 @@ fn the_first_match_settles_and_only_no_match_falls_through() {
     appliance.run();
     let report = appliance.report();
     let mirrored: Vec<_> = report.sessions.iter().map(|session| session.mirrored_packets).collect();
-    assert_eq!(mirrored, [1, 1, 0, 0, 0]);
+    assert_eq!(mirrored, [1, 1, 0, 0, 0, 0]);
     assert_eq!(report.sessions[1].mirrored_bytes, 96, "PacketLength");
     assert_eq!(report.sessions[1].truncated_packets, 1);
     assert_eq!(report.unmirrored[Unmirrored::Rejected as usize], 1);

@@ -1,4 +1,4 @@
-//! A small appliance in memory: a link `lan`–`wan`, a span, a tool port; three interfaces.
+//! A small appliance in memory: a link `lan`–`wan`, a span, a tool port; five interfaces.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub const MAC_A: Mac = Mac([2, 0, 0, 0, 0xaa, 1]);
 pub const VLAN_B: u16 = 100;
 /// On the span.
 pub const MAC_C: Mac = Mac([2, 0, 0, 0, 0xcc, 1]);
+/// On the span, spread over a tool of each family.
+pub const MAC_E: Mac = Mac([2, 0, 0, 0, 0xee, 1]);
 
 fn port(name: &str) -> PortSpec {
     let addresses = match name {
@@ -40,11 +42,16 @@ fn interface(id: &str, port: PortIndex, mac: Option<Mac>, vlan: Option<u16>) -> 
     InterfaceSpec { id: id.into(), port, macs: mac.into_iter().collect(), vlan }
 }
 
-fn target(id: &str, address: &str, source: &str) -> TargetSpec {
-    let address = address.parse().unwrap();
-    let neighbor = NeighborSpec::Resolve(address);
-    let members = vec![MemberSpec { address, source: source.parse().unwrap(), neighbor }];
-    TargetSpec { id: id.into(), port: TOOL, kind: TargetKind::Interface, members }
+const TOOL_V4: (&str, &str) = ("192.0.2.10", "192.0.2.1");
+const TOOL_V6: (&str, &str) = ("2001:db8::10", "2001:db8::1");
+
+fn target(id: &str, kind: TargetKind, tools: &[(&str, &str)]) -> TargetSpec {
+    let member = |(address, source): &(&str, &str)| {
+        let address = address.parse().unwrap();
+        let neighbor = NeighborSpec::Resolve(address);
+        MemberSpec { address, source: source.parse().unwrap(), neighbor }
+    };
+    TargetSpec { id: id.into(), port: TOOL, kind, members: tools.iter().map(member).collect() }
 }
 
 fn session(id: &str, interface: u16, target: u16, filter: u32, number: u16) -> SessionSpec {
@@ -107,10 +114,12 @@ pub fn snapshot() -> Snapshot {
             interface("eni-b", WAN, None, Some(VLAN_B)),
             interface("eni-c", SPAN, Some(MAC_C), None),
             interface("eni-d", SPAN, Some(MAC_A), None),
+            interface("eni-e", SPAN, Some(MAC_E), None),
         ],
         targets: vec![
-            target("t4", "192.0.2.10", "192.0.2.1"),
-            target("t6", "2001:db8::10", "2001:db8::1"),
+            target("t4", TargetKind::Interface, &[TOOL_V4]),
+            target("t6", TargetKind::Interface, &[TOOL_V6]),
+            target("t46", TargetKind::LoadBalancer, &[TOOL_V4, TOOL_V6]),
         ],
         filters: ["udp", "all"].map(|id| FilterSpec { id: id.into(), amazon_dns: false }).into(),
         rules: rules(),
@@ -120,6 +129,7 @@ pub fn snapshot() -> Snapshot {
             session("b1", 1, 0, 1, 1),
             session("c1", 2, 1, 1, 1),
             session("d1", 3, 0, 1, 1),
+            session("e1", 4, 2, 1, 1),
         ],
         vxlan: VxlanSpec { port: 4789, keep_inner_vlan: false, udp6_zero_checksum: false },
         exempt: ExemptSpec { aws_never_mirrored: true, amazon_dns: Vec::new() },
