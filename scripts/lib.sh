@@ -24,7 +24,8 @@ need_tools() {
         die "$what needs ${missing[*]}, not found in PATH. Run scripts/setup${SETUP_OPTION:+ $SETUP_OPTION} first."
 }
 
-# A process is remembered as "pid starttime": a pid alone may have been given to somebody else since.
+# A process is remembered as "pid starttime": a pid alone may have been given to somebody else
+# since.
 start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 
 # remember PIDFILE PID
@@ -66,4 +67,11 @@ use_rust_of_sudo_user() {
     if [[ -x $home/.cargo/bin/cargo ]]; then
         export PATH=$home/.cargo/bin:$PATH RUSTUP_HOME=${RUSTUP_HOME:-$home/.rustup}
     fi
+}
+
+# give_back TREE: what root made in somebody's tree is theirs again; their next cargo would fail at it.
+give_back() {
+    [[ $EUID -eq 0 && $(stat -c %u "$1") != 0 ]] || return 0
+    find "$1" -xdev -uid 0 -exec chown --no-dereference --reference="$1" {} + ||
+        warn "not all that root made in $1 could be given back to its owner"
 }
