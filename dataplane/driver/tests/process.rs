@@ -226,6 +226,28 @@ fn other_hardware_is_refused_until_a_restart() {
 }
 
 #[test]
+fn other_hardware_that_cannot_be_started_does_not_cost_the_wire() {
+    alone(|| {
+        let dataplane = Dataplane::new();
+        let mut client = dataplane.connect();
+        assert_eq!(client.send(&nulls(1)), [""; 0]);
+        let mut nonsense = nulls(2);
+        nonsense.ports[1].device = Some("lan0".to_owned());
+        let faults = client.send(&nonsense);
+        assert!(faults[0].contains("lan0") && !faults[0].contains("kept"), "{faults:?}");
+        let mut absent = nulls(3);
+        absent.ports[1].device = Some("net_pcap0,rx_pcap=/nosuch".to_owned());
+        assert!(client.send(&absent)[0].contains("kept"));
+        // Tried once; whoever starts it again gets back what was in force.
+        let mut dataplane = Dataplane::start(dataplane.stop().2);
+        assert_eq!(dataplane.child.0.wait().unwrap().code(), Some(1));
+        let dataplane = Dataplane::start(dataplane.kill());
+        assert_eq!(dataplane.connect().epoch, Some(1));
+        assert_eq!(dataplane.stop().0, Some(0));
+    });
+}
+
+#[test]
 fn devices_that_cannot_be_opened_are_named_and_may_be_corrected() {
     alone(|| {
         let dataplane = Dataplane::new();

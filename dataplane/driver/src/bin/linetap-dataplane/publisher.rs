@@ -82,9 +82,26 @@ impl Publisher {
         Arc::clone(&self.in_force)
     }
 
-    /// Starts with the snapshot on disk. Without one, or when it can't be started, control's is
-    /// awaited.
+    /// Starts with the snapshot that waits for this, or else with the last that was in force.
+    /// Without one, or when it can't be started, control's is awaited.
     pub(crate) fn resume(&mut self) {
+        match self.state.take_for_restart() {
+            Ok(None) => {}
+            Ok(Some(snapshot)) => {
+                log::info!("starting with configuration {}, which waited for it", snapshot.epoch);
+                let Err(faults) = self.begin(snapshot) else { return };
+                for fault in faults {
+                    log::error!("{fault}");
+                }
+                log::warn!("back to the configuration that was in force before");
+                if !matches!(self.dpdk, Dpdk::Untried) {
+                    // DPDK starts once in a process.
+                    self.must_restart = true;
+                    return;
+                }
+            }
+            Err(error) => log::warn!("the configuration that waited can't be used: {error}"),
+        }
         let place = self.state.path().display().to_string();
         match self.state.load() {
             Ok(None) => log::info!("waiting for control: no configuration is kept in {place}"),
@@ -121,7 +138,7 @@ impl Publisher {
         }
         let Some(running) = self.running.take() else {
             if self.must_restart {
-                log::warn!("ending, to be started again with other devices");
+                log::warn!("ending, to be started again");
                 thread::sleep(LAST_ANSWER);
             }
             return is_whole && !self.must_restart;
@@ -165,6 +182,7 @@ impl Publisher {
             if !faults.is_empty() {
                 return Err(faults);
             }
+            hardware::plan(&snapshot).map_err(|errors| sentences(&errors))?;
             return Err(vec![self.keep_for_restart(&snapshot, "while the data plane runs")]);
         }
         log::info!("configuration {epoch} is in force");
@@ -174,9 +192,9 @@ impl Publisher {
 
     /// Keeps a snapshot that only a new process can start with, and says so.
     fn keep_for_restart(&self, snapshot: &Snapshot, when: &str) -> String {
-        let kept = self.state.save(snapshot).map_or_else(
+        let kept = self.state.save_for_restart(snapshot).map_or_else(
             |error| format!("it could not be kept for then ({error})"),
-            |()| "it is kept and in force after that".to_owned(),
+            |()| "it is kept and tried then".to_owned(),
         );
         format!(
             "workers, memory, ports, links and spans can't change {when}: restart \
