@@ -113,7 +113,8 @@ def parse_ipv6(data: bytes) -> Packet:
         kind, packet.protocol = packet.protocol, rest[0]
         if kind == FRAGMENT:
             length, offset, more = 8, number(rest[2:4]) >> 3, rest[3] & 1
-            if more or offset:
+            if (more or offset) and packet.fragment_protocol is None:
+                # The outermost: the one that all fragments of the datagram have.
                 packet.fragment_protocol = packet.protocol
             if offset:
                 packet.is_later_fragment = True

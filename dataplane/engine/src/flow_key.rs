@@ -158,8 +158,9 @@ impl FlowKey {
     pub fn hash(&self) -> u16 {
         // Added to each, so that small addresses make no small product.
         const OFFSET: u64 = 0x243f_6a88_85a3_08d3;
-        let sum = |[high, low]: [u64; 2]| high.wrapping_add(low).wrapping_add(OFFSET);
-        let product = u128::from(sum(self.src)) * u128::from(sum(self.dst));
+        // Rotated apart: subnets and hosts are numbered alike, and one may not make up for the other.
+        let end = |[high, low]: [u64; 2]| (high.rotate_left(23) ^ low).wrapping_add(OFFSET);
+        let product = u128::from(end(self.src)) * u128::from(end(self.dst));
         let folded = (product as u64) ^ (product >> 64) as u64 ^ u64::from(self.spread);
         (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 50) as u16
     }
@@ -168,8 +169,9 @@ impl FlowKey {
 /// Protocol and both ports in one word, the same both ways.
 #[inline]
 fn spread(protocol: u8, ports: u32) -> u16 {
-    let sum = (ports as u16).wrapping_add((ports >> 16) as u16);
-    sum ^ u16::from(protocol) << 8
+    const OFFSET: u32 = 0x9e3b;
+    let product = ((ports >> 16) + OFFSET).wrapping_mul((ports & 0xffff) + OFFSET);
+    (product ^ product >> 16) as u16 ^ u16::from(protocol) << 8
 }
 
 /// High and low half of an address.
@@ -185,6 +187,8 @@ fn whole([high, low]: [u64; 2]) -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -223,18 +227,50 @@ mod tests {
         }
     }
 
-    #[test]
-    fn flows_spread_over_the_whole_range() {
-        // 100,000 flows of one /24 to one server: no bucket of 1/64 of the range may hold less than
-        // half or more than twice its share.
-        let mut buckets = [0u32; 64];
-        for n in 0..100_000u32 {
-            let addresses = Addresses::V4 { src: 0x0a00_0000 | n & 0xff, dst: 0x0a01_0001 };
-            let ports = wire((1024 + (n >> 8) as u16, 443));
-            let key = FlowKey::new(addresses, Some(TCP), Some(ports), None);
+    /// No bucket of 1/64 of the range may hold less than half or more than twice its share, and the
+    /// values must be nearly as many as chance gives: 1 − e^(−flows/range) of the range.
+    fn assert_spread(flows: impl Iterator<Item = FlowKey>) {
+        let (mut count, mut buckets, mut values) = (0u32, [0u32; 64], HashSet::new());
+        for key in flows {
+            count += 1;
             buckets[usize::from(key.hash() >> 8)] += 1;
+            values.insert(key.hash());
         }
-        let share = 100_000 / 64;
+        let values = u32::try_from(values.len()).unwrap();
+        let share = count / 64;
         assert!(buckets.iter().all(|&n| n > share / 2 && n < share * 2), "{buckets:?}");
+        let chance = 16_384.0 * (1.0 - (-f64::from(count) / 16_384.0).exp());
+        assert!(f64::from(values) > 0.9 * chance, "{values} values of {chance}");
+    }
+
+    fn tcp(src: u32, dst: u32, ports: (u16, u16)) -> FlowKey {
+        FlowKey::new(Addresses::V4 { src, dst }, Some(TCP), Some(wire(ports)), None)
+    }
+
+    #[test]
+    fn clients_of_one_server_spread_over_the_whole_range() {
+        assert_spread(
+            (0..100_000u32)
+                .map(|n| tcp(0x0a00_0000 | n & 0xff, 0x0a01_0001, (1024 + (n >> 8) as u16, 443))),
+        );
+    }
+
+    #[test]
+    fn two_hosts_spread_by_their_ports_whatever_they_add_up_to() {
+        let hosts = (0x0a00_0001, 0x0a00_0002);
+        assert_spread((0..10_000u16).map(|n| tcp(hosts.0, hosts.1, (20_000 + n, 20_000 - n))));
+        assert_spread((0..10_000u16).map(|n| tcp(hosts.0, hosts.1, (20_000 + n, 443))));
+    }
+
+    #[test]
+    fn numbered_hosts_of_numbered_ipv6_subnets_spread_without_ports() {
+        const SITE: u128 = 0x2001_0db8 << 96;
+        const ESP: u8 = 50;
+        assert_spread((0..16_384u32).map(|n| {
+            let (subnet, host) = (u128::from(n >> 7), u128::from(n & 127) + 1);
+            let addresses =
+                Addresses::V6 { src: SITE | subnet << 64 | host, dst: SITE | 0xffff << 64 | 1 };
+            FlowKey::new(addresses, Some(ESP), None, None)
+        }));
     }
 }

@@ -59,6 +59,10 @@ impl Snapshot {
     }
 
     fn interface_faults(&self, faults: &mut Vec<String>) {
+        const MAX: usize = 1 << 16;
+        if self.interfaces.len() > MAX {
+            faults.push(format!("there are more than {MAX} interfaces"));
+        }
         for interface in &self.interfaces {
             let id = &interface.id;
             let is_span = self.spans.contains(&interface.port);
