@@ -11,7 +11,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::link::read_message;
 use engine::snapshot::Snapshot;
@@ -27,6 +27,8 @@ use changes::Changes;
 
 /// How often the data plane is asked for its counters.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// A data plane that runs nothing gets a snapshot that it refused again this often.
+const RETRY_EVERY: Duration = Duration::from_secs(10);
 /// How often a connection is tried.
 const CONNECT_EVERY: Duration = Duration::from_millis(200);
 
@@ -83,6 +85,7 @@ pub fn run(
         wanted: None,
         link: None,
         changes: Changes::default(),
+        refused: None,
         epoch: 0,
     };
     if let Some((socket, snapshot)) = first {
@@ -139,6 +142,8 @@ struct Daemon<'s> {
     wanted: Option<Snapshot>,
     link: Option<Dataplane>,
     changes: Changes,
+    /// When a snapshot was refused last, until one is accepted.
+    refused: Option<Instant>,
     /// The last epoch that was sent or met.
     epoch: u64,
 }
@@ -202,9 +207,11 @@ impl Daemon<'_> {
         let epoch = self.epoch;
         match link.apply(Snapshot { epoch, ..wanted.clone() }) {
             Ok(Applied::InForce) => {
+                self.refused = None;
                 log::info!("snapshot {epoch} is accepted: every worker polls with it");
             }
             Ok(Applied::Refused(reasons)) => {
+                self.refused = Some(Instant::now());
                 for reason in reasons {
                     log::error!("snapshot {epoch} is refused: {reason}");
                 }
@@ -216,7 +223,14 @@ impl Daemon<'_> {
     /// Looks at what has changed in the data plane.
     fn look(&mut self) {
         match self.link.as_mut().map(Dataplane::report) {
-            Some(Ok(report)) => self.changes.note(report),
+            Some(Ok(report)) => {
+                let runs_nothing = report.live.is_none();
+                self.changes.note(report);
+                // What it was refused for may have passed: a device that was not there yet.
+                if runs_nothing && self.refused.is_some_and(|when| when.elapsed() >= RETRY_EVERY) {
+                    self.send();
+                }
+            }
             Some(Err(error)) => self.lose(&error),
             None => {}
         }

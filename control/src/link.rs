@@ -21,7 +21,7 @@ const APPLY_WAIT: Duration = Duration::from_mins(1);
 #[derive(Debug, Error)]
 pub enum DataplaneError {
     /// Nobody listens.
-    #[error("no data plane answers on {socket}: {cause}; start it with `linetap up`")]
+    #[error("no data plane answers on {socket}: {cause}; {}", remedy(cause))]
     Unreachable {
         /// Where it was looked for.
         socket: PathBuf,
@@ -43,6 +43,14 @@ pub enum DataplaneError {
     /// The connection failed.
     #[error(transparent)]
     Link(#[from] LinkError),
+}
+
+fn remedy(cause: &io::Error) -> &'static str {
+    if cause.kind() == io::ErrorKind::PermissionDenied {
+        "ask as root, or as the user that `linetap up --user` names"
+    } else {
+        "start it with `linetap up`"
+    }
 }
 
 impl DataplaneError {

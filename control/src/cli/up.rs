@@ -111,15 +111,19 @@ fn make_dir(dir: &Path, mode: u32) -> Result<(), Failure> {
     Ok(made.with_context(|| format!("the directory {} can't be made", dir.display()))?)
 }
 
-/// Takes away what an earlier data plane was configured with: the files of now decide.
+/// Takes away what an earlier data plane was configured with, and what waited for its restart: the
+/// files of now decide.
 fn forget(state: &Path) -> Result<(), Failure> {
-    match fs::remove_file(state) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            let context = format!("the old state {} can't be removed", state.display());
-            Err(anyhow::Error::new(error).context(context).into())
+    for file in [state.to_owned(), state.with_extension("restart")] {
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let context = format!("the old state {} can't be removed", file.display());
+                return Err(anyhow::Error::new(error).context(context).into());
+            }
+            _ => {}
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// A program that is installed beside this one.

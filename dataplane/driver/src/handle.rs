@@ -61,6 +61,10 @@ impl Drop for Handle {
             unsafe { dpdk_sys::rte_eth_dev_close(self.port) }
         });
         let removed = self.call("rte_dev_remove", || {
+            if self.device.is_null() {
+                // DPDK did not say which device it is; the end of the process removes it.
+                return 0;
+            }
             // SAFETY: the device was probed for this port and its ethernet port is closed.
             unsafe { dpdk_sys::rte_dev_remove(self.device) }
         });

@@ -1,6 +1,8 @@
 //! Everything that a snapshot asks of the hardware, opened and running: ports, pools, and for each
 //! worker the queues that it polls.
 
+use std::collections::HashSet;
+
 use engine::snapshot::{PortSpec, Role, Snapshot};
 use engine::tool::ToolPort;
 use engine::units::{Mac, PortIndex};
@@ -60,11 +62,19 @@ pub struct Hardware {
 
 /// Plans every port of the snapshot. Errors: all ports' faults.
 pub fn plan(snapshot: &Snapshot) -> Result<Vec<PortPlan>, Vec<DriverError>> {
-    all(snapshot
-        .ports
-        .iter()
-        .zip(0..)
-        .map(|(spec, at)| PortPlan::new(snapshot, PortIndex(at), spec)))
+    let specs = &snapshot.ports;
+    let plans: Vec<PortPlan> =
+        all(specs.iter().zip(0..).map(|(spec, at)| PortPlan::new(snapshot, PortIndex(at), spec)))?;
+    // By DPDK's name for it: a PCI address has several spellings.
+    let mut taken = HashSet::new();
+    all(specs.iter().zip(&plans).map(|(spec, plan)| {
+        let device = plan.device.name();
+        if taken.insert(device) {
+            return Ok(());
+        }
+        Err(DriverError::InUse { port: spec.name.clone(), device: device.to_owned() })
+    }))?;
+    Ok(plans)
 }
 
 /// What DPDK has to start with for these ports.
@@ -239,12 +249,14 @@ fn interface_below(
     Ok(Some(interface))
 }
 
-/// Spreads a port's receive queues over the workers; ports with fewer queues than there are workers
-/// begin at different ones.
+/// Spreads a port's receive queues over the workers. Where there is one for each, queue by queue: both
+/// directions of a flow are in the same queue of a link's two ports, and one worker keeps their
+/// order. Ports with fewer queues begin at different workers.
 fn give_rx(parts: &mut [WorkerParts], plan: &PortPlan, queues: Vec<RxQueue>) {
     let workers = parts.len();
+    let first = if queues.len() < workers { plan.index.at() } else { 0 };
     for (at, rx) in queues.into_iter().enumerate() {
-        if let Some(worker) = parts.get_mut((at + plan.index.at()) % workers) {
+        if let Some(worker) = parts.get_mut((at + first) % workers) {
             worker.lanes.push(Lane { port: plan.index, rx, role: plan.role });
         }
     }

@@ -40,9 +40,10 @@ impl Interface {
         &self.name
     }
 
-    /// True when it is up and has a carrier; false when it is gone, too. Cost: one system call.
+    /// True when it is up and has a carrier; false when it is gone, too, also when another one has
+    /// its name now. Cost: two system calls.
     pub fn is_running(&self) -> bool {
-        let mut request = self.request();
+        let Ok(mut request) = self.request() else { return false };
         if self.ioctl(libc::SIOCGIFFLAGS, &mut request).is_err() {
             return false;
         }
@@ -54,7 +55,7 @@ impl Interface {
 
     /// Its IP MTU. Errors: it is gone.
     pub fn mtu(&self) -> io::Result<u32> {
-        let mut request = self.request();
+        let mut request = self.request()?;
         self.ioctl(libc::SIOCGIFMTU, &mut request)?;
         // SAFETY: the kernel filled the MTU in, plain data.
         let mtu = unsafe { request.ifr_ifru.ifru_mtu };
@@ -63,20 +64,19 @@ impl Interface {
 
     /// Sets its IP MTU. Errors: no right to (`CAP_NET_ADMIN`), or the interface can't.
     pub fn set_mtu(&self, mtu: u32) -> io::Result<()> {
-        let mut request = self.request();
+        let mut request = self.request()?;
         request.ifr_ifru.ifru_mtu = libc::c_int::try_from(mtu).unwrap_or(libc::c_int::MAX);
         self.ioctl(libc::SIOCSIFMTU, &mut request)
     }
 
-    fn request(&self) -> libc::ifreq {
+    /// A request for the interface of this index, by whatever name it has now: sockets stay with the
+    /// index when an interface is renamed. Errors: it is gone.
+    fn request(&self) -> io::Result<libc::ifreq> {
         // SAFETY: plain data, for which zeroes are valid.
         let mut request: libc::ifreq = unsafe { core::mem::zeroed() };
-        // The last byte stays zero.
-        let room = request.ifr_name.len() - 1;
-        for (to, from) in request.ifr_name.iter_mut().zip(self.name.bytes()).take(room) {
-            *to = libc::c_char::from_ne_bytes([from]);
-        }
-        request
+        // SAFETY: `ifr_name` has the `IF_NAMESIZE` bytes that are written at most.
+        let name = unsafe { libc::if_indextoname(self.index, request.ifr_name.as_mut_ptr()) };
+        if name.is_null() { Err(io::Error::last_os_error()) } else { Ok(request) }
     }
 
     fn ioctl(&self, name: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {

@@ -39,7 +39,7 @@ impl Memory {
 /// Where the kernel counts hugepages (Documentation/admin-guide/mm/hugetlbpage.rst).
 const HUGEPAGES: &str = "/sys/kernel/mm/hugepages";
 
-/// Free hugepages of all sizes, in bytes.
+/// Hugepages of all sizes that nobody has and nobody has been promised, in bytes.
 fn free_hugepage_bytes(counts: &Path) -> u64 {
     let Ok(sizes) = fs::read_dir(counts) else { return 0 };
     sizes
@@ -48,8 +48,11 @@ fn free_hugepage_bytes(counts: &Path) -> u64 {
             let name = size.file_name();
             let kib: u64 =
                 name.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-            let free = fs::read_to_string(size.path().join("free_hugepages")).ok()?;
-            free.trim().parse::<u64>().ok()?.checked_mul(kib << 10)
+            let count = |name: &str| -> Option<u64> {
+                fs::read_to_string(size.path().join(name)).ok()?.trim().parse().ok()
+            };
+            let promised = count("resv_hugepages").unwrap_or(0);
+            count("free_hugepages")?.saturating_sub(promised).checked_mul(kib << 10)
         })
         .sum()
 }

@@ -217,6 +217,8 @@ fn other_hardware_is_refused_until_a_restart() {
         let faults = client.send(&other);
         assert!(faults[0].contains("restart"), "{faults:?}");
         assert_eq!(client.report().epoch, 1, "what was in force still is");
+        run(&format!("kill -HUP {}", dataplane.child.0.id()));
+        assert_eq!(client.report().epoch, 1, "SIGHUP means control");
         let (status, _, folder) = dataplane.stop();
         assert_eq!(status, Some(0));
         let dataplane = Dataplane::start(folder);
@@ -235,6 +237,11 @@ fn other_hardware_that_cannot_be_started_does_not_cost_the_wire() {
         nonsense.ports[1].device = Some("lan0".to_owned());
         let faults = client.send(&nonsense);
         assert!(faults[0].contains("lan0") && !faults[0].contains("kept"), "{faults:?}");
+        let mut twice = nulls(2);
+        twice.ports[0].device = Some("3B:00.0".to_owned());
+        twice.ports[1].device = Some("0000:3b:00.0,a=1".to_owned());
+        let faults = client.send(&twice);
+        assert!(faults[0].contains("in use by another port"), "{faults:?}");
         let mut absent = nulls(3);
         absent.ports[1].device = Some("net_pcap0,rx_pcap=/nosuch".to_owned());
         assert!(client.send(&absent)[0].contains("kept"));

@@ -25,7 +25,7 @@ use std::thread;
 use anyhow::Context as _;
 use clap::Parser;
 use crossbeam::channel::{Sender, bounded};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::publisher::{Event, Publisher};
@@ -96,11 +96,13 @@ fn stop_with_input(events: Sender<Event>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// SIGTERM and SIGINT stop in good order; a second one at once.
+/// SIGTERM and SIGINT stop in good order; a second one at once. SIGHUP is control's: one that is meant
+/// for everything called linetap must not end the wire.
 fn stop_on_signals(events: Sender<Event>) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for (count, signal) in signals.forever().enumerate() {
+        let ends = signals.forever().filter(|&signal| signal != SIGHUP);
+        for (count, signal) in ends.enumerate() {
             log::info!("signal {signal}: stopping");
             if count > 0 || events.send(Event::Stop).is_err() {
                 std::process::exit(1);
