@@ -1,5 +1,6 @@
 //! A running data plane: hardware, workers, and what they poll with.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -168,6 +169,18 @@ impl Dataplane {
             Some(Wanted { port, interface, address: member.address, via })
         });
         wanted.collect()
+    }
+
+    /// Tools that nothing resolves, by port and address: their port is no interface of the kernel.
+    pub(crate) fn unresolvable(&self) -> Vec<(&str, IpAddr)> {
+        let specs = &self.snapshot().ports;
+        let members = members(self.snapshot()).filter_map(|(_, port, member)| {
+            let resolves = matches!(member.neighbor, NeighborSpec::Resolve(_));
+            let is_kernels = self.ports.get(port.at())?.interface.is_some();
+            (resolves && !is_kernels)
+                .then_some((specs.get(port.at())?.name.as_str(), member.address))
+        });
+        members.collect()
     }
 
     /// Stops the workers, closes the ports and counts the buffers.

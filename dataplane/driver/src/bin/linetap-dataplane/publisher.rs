@@ -232,6 +232,12 @@ impl Publisher {
     /// Tells clients and the resolver what is in force now.
     fn announce(&mut self) {
         let Some(running) = &self.running else { return };
+        for (port, address) in running.unresolvable() {
+            log::warn!(
+                "tool {address}: nothing resolves its neighbor on port {port}, which is no \
+                 interface of the kernel; give it its `mac`. Copies for it are skipped until then"
+            );
+        }
         if let Ok(mut in_force) = self.in_force.lock() {
             *in_force = Some(running.snapshot().epoch);
         }
