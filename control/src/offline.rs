@@ -3,6 +3,7 @@
 mod compression;
 mod write_behind;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -31,6 +32,33 @@ pub struct Input {
     pub file: PathBuf,
 }
 
+/// An input, opened.
+pub struct Source {
+    input: Input,
+    reader: io::Result<Box<dyn Read>>,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("input", &self.input).finish_non_exhaustive()
+    }
+}
+
+impl Source {
+    /// Opens an input. One that can't be opened fails when it is read, like one that can't be read
+    /// on: its fault is told with the others, and they run to their end.
+    pub fn open(input: Input) -> Self {
+        let reader = File::open(&input.file).and_then(compression::transparent);
+        Self { input, reader }
+    }
+
+    /// Why it can't be read, a sentence.
+    pub fn fault(&self) -> Option<String> {
+        let error = self.reader.as_ref().err()?;
+        Some(format!("{}: it can't be read: {error}", self.input.file.display()))
+    }
+}
+
 /// A file that takes what a port sends.
 #[derive(Debug)]
 pub struct Output {
@@ -49,6 +77,10 @@ pub struct Outcome {
     pub report: Report,
     /// What went wrong with files on the way, a sentence each. The rest was processed.
     pub faults: Vec<String>,
+    /// Positions of the outputs that did not take everything, from 0.
+    pub unfinished: Vec<usize>,
+    /// There were inputs, and all of them failed before their first frame.
+    pub is_nothing_read: bool,
 }
 
 /// An engine that is ready to run on captures.
@@ -69,10 +101,12 @@ impl Offline {
 
     /// Runs all inputs to their end. Inputs with equal timestamps go in the order given. Errors:
     /// an output that takes no bytes at all; what goes wrong later is in the outcome.
-    pub fn run(&self, inputs: &[Input], outputs: Vec<Output>) -> io::Result<Outcome> {
+    pub fn run(&self, sources: Vec<Source>, outputs: Vec<Output>) -> io::Result<Outcome> {
         let feed = SimFeed::new();
-        for input in inputs {
-            feed.add(input.port, open(&input.file));
+        let mut inputs = Vec::new();
+        for Source { input, reader } in sources {
+            feed.add(input.port, reader.unwrap_or_else(|error| Box::new(Unreadable(Some(error)))));
+            inputs.push(input);
         }
         let sinks = self.sinks(outputs)?;
         let (mut roster, ends) = Roster::new(Arc::clone(&self.snapshot), &self.view);
@@ -80,34 +114,43 @@ impl Offline {
             return Err(io::Error::other("there is no worker"));
         };
         let mut worker: Worker<Sim> =
-            Worker::new(self.lanes(inputs, &feed), self.wires(&sinks), self.tools(&sinks), end);
+            Worker::new(self.lanes(&inputs, &feed), self.wires(&sinks), self.tools(&sinks), end);
         while !feed.is_done() {
             worker.poll();
         }
         roster.request_report();
         worker.poll();
         roster.collect_report();
+        let report = roster.report();
+        let broken = feed.take_faults();
+        let is_silent = report.ports.iter().all(|port| port.rx_packets == 0);
+        let is_nothing_read = is_silent && !inputs.is_empty() && broken.len() == inputs.len();
         let mut faults: Vec<String> = Vec::new();
-        for fault in feed.take_faults() {
+        for fault in broken {
             let file = inputs.get(fault.capture).map(|input| input.file.display());
             faults.extend(file.map(|file| format!("{file}: {}", fault.error)));
         }
         // The engine's end of the files goes first: their writers end when it is gone.
         drop(worker);
+        let mut unfinished = Vec::new();
         for sink in sinks {
-            faults.extend(sink.finish());
+            if let Some((position, fault)) = sink.finish() {
+                unfinished.push(position);
+                faults.push(fault);
+            }
         }
-        Ok(Outcome { report: roster.report(), faults })
+        Ok(Outcome { report, faults, unfinished, is_nothing_read })
     }
 
     /// Where each port's frames go, by [`PortIndex`].
     fn sinks(&self, outputs: Vec<Output>) -> io::Result<Vec<Sink>> {
         let discard = |_| Sink { output: SimOutput::discard(), file: None };
         let mut sinks: Vec<Sink> = self.snapshot.ports.iter().map(discard).collect();
-        for Output { port, name, file } in outputs {
+        for (position, Output { port, name, file }) in outputs.into_iter().enumerate() {
             let (near, far) = write_behind(file)?;
             if let Some(sink) = sinks.get_mut(port.at()) {
-                *sink = Sink { output: SimOutput::capture(near)?, file: Some((name, far)) };
+                *sink =
+                    Sink { output: SimOutput::capture(near)?, file: Some((position, name, far)) };
             }
         }
         Ok(sinks)
@@ -146,27 +189,18 @@ impl Offline {
 /// Where a port's frames go.
 struct Sink {
     output: SimOutput,
-    /// The file that is written, if any.
-    file: Option<(PathBuf, Writing)>,
+    /// The file that is written, if any: its position among the outputs, and its name.
+    file: Option<(usize, PathBuf, Writing)>,
 }
 
 impl Sink {
-    /// Writes out what is left; a sentence when a file took not everything.
-    fn finish(self) -> Option<String> {
+    /// Writes out what is left; the file's position and a sentence when it took not everything.
+    fn finish(self) -> Option<(usize, String)> {
         let near = self.output.finish();
-        let (name, far) = self.file?;
+        let (position, name, far) = self.file?;
         // The far end knows the cause; the near end only that there is one.
         let error = far.finish().and(near).err()?;
-        Some(format!("{}: it can't be written: {error}", name.display()))
-    }
-}
-
-/// A capture's bytes. A file that can't be opened fails when it is read, like one that can't be
-/// read on: its fault is told with the others.
-fn open(file: &std::path::Path) -> Box<dyn Read> {
-    match File::open(file).and_then(compression::transparent) {
-        Ok(reader) => reader,
-        Err(error) => Box::new(Unreadable(Some(error))),
+        Some((position, format!("{}: it can't be written: {error}", name.display())))
     }
 }
 

@@ -6,12 +6,17 @@ mod common;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
-use assert_cmd::Command;
+use assert_cmd::cargo::cargo_bin;
 use common::{CONFIG, TEMPLATE, with};
 use engine::sim::{CaptureReader, capture_of};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -39,11 +44,29 @@ impl Case {
         fs::write(self.0.path().join(name), bytes).unwrap();
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::cargo_bin("linetap").unwrap();
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(cargo_bin("linetap"));
         command.current_dir(self.0.path());
         command.args(["mirror", "--config", "c.toml", "--template", "t.yaml"]);
-        command.args(arguments).output().unwrap()
+        command.args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Asserts that these files hold "earlier", and that only what was read is beside them.
+    fn has_only_earlier(&self, names: &[&str]) {
+        for name in names {
+            let text = fs::read(self.0.path().join(name)).unwrap();
+            assert_eq!(String::from_utf8_lossy(&text), "earlier", "{name}");
+        }
+        for entry in fs::read_dir(self.0.path()).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let is_known = ["c.toml", "t.yaml", "empty.pcap"].contains(&name.as_str());
+            assert!(is_known || names.contains(&name.as_str()), "{name} was left");
+        }
     }
 
     fn json(&self) -> Value {
@@ -253,4 +276,95 @@ fn arguments_of_another_shape_are_refused() {
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains("it is not PORT=FILE"), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn a_capture_on_standard_output_is_all_that_is_there() {
+    let case = Case::new();
+    case.put("1.pcap", capture_of([(5, segment(1))]));
+    for name in ["/dev/stdout", "/proc/self/fd/1", "out.pcap"] {
+        let file = fs::File::create(case.0.path().join("out.pcap")).unwrap();
+        let mut command = case.command(&["--read", "lan=1.pcap", "--write"]);
+        let status = command.arg(format!("tool={name}")).stdout(file).status().unwrap();
+        assert_eq!(status.code(), Some(0));
+        assert_eq!(case.capture("out.pcap").len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_reads_nothing_leaves_earlier_results() {
+    let case = Case::new();
+    case.put("keep.pcap", "earlier");
+    case.put("keep.json", "earlier");
+    case.put("empty.pcap", "");
+    for read in ["lan=nowhere.pcap", "lan=empty.pcap"] {
+        let write = ["--write", "tool=keep.pcap", "--json", "keep.json"];
+        let output = case.run(&[&["--read", read], write.as_slice()].concat());
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("keep.pcap: it is left as it was"), "{}", stderr(&output));
+        case.has_only_earlier(&["keep.pcap", "keep.json"]);
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_written_are_all_told_and_leave_the_others() {
+    let case = Case::new();
+    case.put("keep.pcap", "earlier");
+    let output = case.run(&[
+        "--read",
+        "lan=nowhere.pcap",
+        "--write",
+        "tool=keep.pcap",
+        "--write",
+        "lan=new.pcap",
+        "--write",
+        "wan=no/out.pcap",
+        "--json",
+        "no/r.json",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let errors = stderr(&output);
+    for name in ["nowhere.pcap", "no/out.pcap", "no/r.json"] {
+        assert!(errors.contains(&format!("{name}: ")), "{errors}");
+    }
+    case.has_only_earlier(&["keep.pcap"]);
+}
+
+#[test]
+fn a_run_that_is_stopped_leaves_earlier_results() {
+    let case = Case::new();
+    case.put("keep.pcap", "earlier");
+    let fifo = case.0.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut command = case.command(&["--read", "lan=fifo", "--write", "tool=keep.pcap"]);
+    let mut run = command.spawn().unwrap();
+    let mut feed = fs::File::options().write(true).open(&fifo).unwrap();
+    feed.write_all(&capture_of([(5, segment(1))])).unwrap();
+    // It reads first, then opens what it writes: give it time to do so.
+    let names = || fs::read_dir(case.0.path()).unwrap().count();
+    let before = names();
+    for _ in 0..100 {
+        if names() > before {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let id = Pid::from_raw(i32::try_from(run.id()).unwrap());
+    nix::sys::signal::kill(id, Signal::SIGTERM).unwrap();
+    assert_eq!(run.wait().unwrap().signal(), Some(Signal::SIGTERM as i32));
+    fs::remove_file(&fifo).unwrap();
+    case.has_only_earlier(&["keep.pcap"]);
+}
+
+#[test]
+fn an_output_stays_what_it_was_beside_its_content() {
+    let case = Case::new();
+    let path = |name| case.0.path().join(name);
+    case.put("file.pcap", "earlier");
+    fs::set_permissions(path("file.pcap"), fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("file.pcap", path("link.pcap")).unwrap();
+    assert_eq!(case.run(&["--write", "tool=link.pcap"]).status.code(), Some(0));
+    assert!(fs::symlink_metadata(path("link.pcap")).unwrap().is_symlink());
+    assert_eq!(fs::metadata(path("file.pcap")).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(case.capture("file.pcap"), []);
 }

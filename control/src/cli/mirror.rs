@@ -1,7 +1,9 @@
 //! `linetap mirror`: the engine on capture files.
 
+mod drafts;
+
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,8 +19,9 @@ use super::{Failure, Files};
 use crate::config::Mode;
 use crate::fault::{Fault, Faults, did_you_mean, quoted};
 use crate::load::load;
-use crate::offline::{Input, Offline, Outcome, Output};
+use crate::offline::{Input, Offline, Outcome, Output, Source};
 use crate::report::{to_json, to_text};
+use drafts::{Draft, Drafts};
 
 /// The command line of `linetap mirror`.
 #[derive(Debug, Args)]
@@ -80,37 +83,39 @@ impl Mirror {
         };
         let inputs = places(&snapshot, &self.reads).map(|(port, file)| Input { port, file });
         let inputs: Vec<Input> = inputs.collect();
-        let writes: Vec<(PortIndex, PathBuf)> = places(&snapshot, &self.writes).collect();
+        let ports: Vec<PortIndex> = places(&snapshot, &self.writes).map(|(port, _)| port).collect();
         let offline = Offline::new(snapshot).map_err(Faults::of_arguments)?;
-        let json = self.json.as_deref().map(create).transpose()?;
+        let drafts = Drafts::new()?;
+        // Before anything is made that would have to be taken away again.
+        let sources: Vec<Source> = inputs.into_iter().map(Source::open).collect();
+        let (captures, json) = self.open_outputs(&drafts, &sources)?;
         let mut outputs = Vec::new();
-        for (port, name) in writes {
-            outputs.push(Output { port, file: create(&name)?, name });
+        for (port, draft) in ports.into_iter().zip(&captures) {
+            let file = draft.file().context("an output can't be written")?;
+            outputs.push(Output { port, name: draft.name().to_owned(), file });
         }
-        let outcome = offline.run(&inputs, outputs).context("an output can't be written")?;
-        self.tell(outcome, json)
+        let outcome = offline.run(sources, outputs).context("an output can't be written")?;
+        let faults = tell(&drafts, outcome, captures, json);
+        if faults.is_empty() { Ok(()) } else { Err(Failure::Runtime(anyhow!(faults.join("\n")))) }
     }
 
-    /// Writes the report, and fails with what went wrong on the way.
-    fn tell(&self, outcome: Outcome, json: Option<File>) -> Result<(), Failure> {
-        let Outcome { report, mut faults } = outcome;
-        match (json, &self.json) {
-            (Some(mut file), Some(name)) => {
-                let text = format!("{:#}\n", to_json(&report));
-                if let Err(error) = file.write_all(text.as_bytes()) {
-                    faults.push(format!("{}: it can't be written: {error}", name.display()));
-                }
-            }
-            // Who has no use for JSON reads it here, unless a capture goes the same way.
-            _ if !self.writes.iter().any(|write| is_special(&write.file)) => {
-                let text = to_text(&report, None, usize::MAX);
-                if let Err(error) = io::stdout().lock().write_all(text.as_bytes()) {
-                    faults.push(format!("the report can't be printed: {error}"));
-                }
-            }
-            _ => {}
+    /// The captures to write, and the report. Errors: all of those that can't be written, and the
+    /// inputs that can't be read.
+    fn open_outputs(
+        &self,
+        drafts: &Drafts,
+        sources: &[Source],
+    ) -> Result<(Vec<Draft>, Option<Draft>), Failure> {
+        let mut faults = Vec::new();
+        let mut open = |name: &Path| drafts.open(name).map_err(|fault| faults.push(fault)).ok();
+        let captures = self.writes.iter().filter_map(|write| open(&write.file)).collect();
+        let json = self.json.as_deref().and_then(open);
+        if faults.is_empty() {
+            return Ok((captures, json));
         }
-        if faults.is_empty() { Ok(()) } else { Err(Failure::Runtime(anyhow!(faults.join("\n")))) }
+        let mut all: Vec<String> = sources.iter().filter_map(Source::fault).collect();
+        all.append(&mut faults);
+        Err(Failure::Runtime(anyhow!(all.join("\n"))))
     }
 
     /// Ports that the appliance file does not have.
@@ -173,6 +178,44 @@ impl Mirror {
     }
 }
 
+/// Writes the report and puts all outputs in their places; gives what went wrong on the way.
+fn tell(
+    drafts: &Drafts,
+    outcome: Outcome,
+    captures: Vec<Draft>,
+    json: Option<Draft>,
+) -> Vec<String> {
+    let Outcome { report, mut faults, unfinished, is_nothing_read } = outcome;
+    let mut finished = Vec::new();
+    // Who has no use for JSON reads the report here, unless a capture goes the same way.
+    let is_taken = |draft: &Draft| draft.is_stdout() || is_special(draft.name());
+    let is_printed = json.is_none() && !captures.iter().any(is_taken);
+    let captures = captures.into_iter().zip(0..);
+    finished.extend(captures.filter(|(_, at)| !unfinished.contains(at)).map(|(it, _)| it));
+    if let Some(draft) = json {
+        let text = format!("{:#}\n", to_json(&report));
+        match draft.file().and_then(|mut file| file.write_all(text.as_bytes())) {
+            Ok(()) => finished.push(draft),
+            Err(error) => {
+                let name = draft.name().display();
+                faults.push(format!("{name}: it can't be written: {error}"));
+            }
+        }
+    }
+    if is_printed {
+        let text = to_text(&report, None, usize::MAX);
+        if let Err(error) = io::stdout().lock().write_all(text.as_bytes()) {
+            faults.push(format!("the report can't be printed: {error}"));
+        }
+    }
+    for draft in finished {
+        // A slip in the name of a capture is no reason to lose what an earlier run found.
+        let done = if is_nothing_read { drafts.finish_new(draft) } else { drafts.finish(draft) };
+        faults.extend(done.err());
+    }
+    faults
+}
+
 fn argument_fault(message: String) -> Fault {
     Fault { file: String::new(), line: None, message }
 }
@@ -186,11 +229,6 @@ fn places(
         snapshot.ports.iter().map(|port| port.name.as_str()).zip((0..).map(PortIndex)).collect();
     let place = |it: &PortFile| Some((*indexes.get(it.port.as_str())?, it.file.clone()));
     arguments.iter().filter_map(place).collect::<Vec<_>>().into_iter()
-}
-
-fn create(file: &Path) -> Result<File, Failure> {
-    let name = file.display();
-    Ok(File::create(file).with_context(|| format!("{name}: it can't be written"))?)
 }
 
 /// True for a pipe, a terminal or a device: what is written there is not kept.
