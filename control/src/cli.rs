@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::cloudformation::Assignment;
+use crate::cloudformation::{Assignment, BadAssignment};
 use crate::config::Mode;
 use crate::fault::Faults;
 use crate::load::Sources;
@@ -48,17 +48,25 @@ struct Files {
     template: PathBuf,
     /// Give a parameter of the template a value.
     #[arg(long = "parameter", value_name = "KEY=VALUE")]
-    parameters: Vec<Assignment>,
+    parameters: Vec<String>,
 }
 
 impl Files {
-    fn sources(&self, mode: Mode) -> Sources {
-        Sources {
-            config: self.config.clone(),
-            template: self.template.clone(),
-            parameters: self.parameters.clone(),
-            mode,
+    /// What to read, and what is wrong with the arguments: to be told with the files' faults.
+    fn sources(&self, mode: Mode) -> (Sources, Faults) {
+        let mut faults = Vec::new();
+        let mut parameters: Vec<Assignment> = Vec::new();
+        for text in &self.parameters {
+            match text.parse() {
+                Ok(parameter) => parameters.push(parameter),
+                Err(BadAssignment(text)) => faults.push(format!(
+                    "--parameter {text}: it is not KEY=VALUE; name a parameter of the template \
+                     and its value"
+                )),
+            }
         }
+        let (config, template) = (self.config.clone(), self.template.clone());
+        (Sources { config, template, parameters, mode }, Faults::of_arguments(faults))
     }
 }
 

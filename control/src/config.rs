@@ -105,7 +105,7 @@ pub fn read(text: &str, mode: Mode, sink: &FaultSink) -> Appliance {
     if damaged.is_empty() {
         return appliance;
     }
-    Appliance { incomplete: vec![Listing::Interfaces, Listing::Tools], ..appliance }
+    Appliance { incomplete: vec![Listing::Interfaces, Listing::Tools, Listing::Ports], ..appliance }
 }
 
 fn read_root(node: &document::Node, mode: Mode, sink: &FaultSink) -> Appliance {
@@ -122,6 +122,9 @@ fn read_root(node: &document::Node, mode: Mode, sink: &FaultSink) -> Appliance {
     }
     if !tools_are_complete {
         incomplete.push(Listing::Tools);
+    }
+    if !ports.names_are_complete {
+        incomplete.push(Listing::Ports);
     }
     let appliance = Appliance {
         id: identity.id,

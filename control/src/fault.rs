@@ -42,6 +42,18 @@ impl Faults {
         let fault = |message| Fault { file: String::new(), line: None, message };
         Self(messages.into_iter().map(fault).collect())
     }
+
+    /// What came of something else, if there are no faults; otherwise these, then those of that.
+    pub fn and<T>(mut self, result: Result<T, Self>) -> Result<T, Self> {
+        match result {
+            Ok(value) if self.0.is_empty() => Ok(value),
+            Ok(_) => Err(self),
+            Err(Self(others)) => {
+                self.0.extend(others);
+                Err(self)
+            }
+        }
+    }
 }
 
 impl fmt::Display for Faults {

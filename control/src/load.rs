@@ -11,7 +11,7 @@ use engine::view::{Neighbors, View};
 use crate::cloudformation::{self, Assignment, TEMPLATE_BYTES_MAX, Template};
 use crate::compile::compile;
 use crate::config::{self, Appliance, Mode};
-use crate::fault::{FaultSink, Faults};
+use crate::fault::{Fault, FaultSink, Faults};
 use crate::model::Model;
 
 /// The largest appliance file that is read.
@@ -43,10 +43,23 @@ pub struct Loaded {
 
 /// Reads both files and compiles them. Errors: every fault of both, as far as they can be read.
 pub fn load(sources: &Sources, epoch: u64) -> Result<Loaded, Faults> {
+    load_with(sources, epoch, |_| Vec::new())
+}
+
+/// As [`load`], with the faults of arguments that name what the appliance file has: `judge` gives
+/// them as soon as that file could be read, whatever the template. They come first.
+pub fn load_with(
+    sources: &Sources,
+    epoch: u64,
+    judge: impl FnOnce(&Appliance) -> Vec<Fault>,
+) -> Result<Loaded, Faults> {
     let sinks = Sinks::of(sources);
     let config = read_text(&sources.config, CONFIG_BYTES_MAX, &sinks.config);
     let template = read_text(&sources.template, TEMPLATE_BYTES_MAX, &sinks.template);
-    sinks.judge(config.as_deref(), template.as_deref(), sources, epoch)
+    let mut of_arguments = Vec::new();
+    let judge = |appliance: &Appliance| of_arguments = judge(appliance);
+    let loaded = sinks.judge(config.as_deref(), template.as_deref(), sources, epoch, judge);
+    Faults(of_arguments).and(loaded)
 }
 
 /// The texts of both files. Errors: those that can't be read.
@@ -73,7 +86,7 @@ pub fn from_texts(
     sources: &Sources,
     epoch: u64,
 ) -> Result<Loaded, Faults> {
-    Sinks::of(sources).judge(Some(config), Some(template), sources, epoch)
+    Sinks::of(sources).judge(Some(config), Some(template), sources, epoch, |_| ())
 }
 
 /// The faults of both files.
@@ -90,15 +103,20 @@ impl Sinks {
         }
     }
 
-    /// Reads what texts there are, and compiles them if there are both.
+    /// Reads what texts there are, and compiles them if there are both. `see` is shown the
+    /// appliance file, faulty or not.
     fn judge(
         self,
         config: Option<&str>,
         template: Option<&str>,
         sources: &Sources,
         epoch: u64,
+        see: impl FnOnce(&Appliance),
     ) -> Result<Loaded, Faults> {
         let appliance = config.map(|text| config::read(text, sources.mode, &self.config));
+        if let Some(appliance) = &appliance {
+            see(appliance);
+        }
         let template = template
             .and_then(|text| cloudformation::read(text, &sources.parameters, &self.template));
         let snapshot = match (&appliance, &template) {

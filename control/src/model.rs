@@ -162,11 +162,13 @@ pub struct ModelFault {
     pub unknown_in: Option<Listing>,
 }
 
-/// A list of the appliance file whose ids mirror objects name.
+/// A list of the appliance file whose ids mirror objects or arguments name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
     /// `[[interface]]`.
     Interfaces,
     /// `[[tool]]`.
     Tools,
+    /// `[[port]]`, which the command line names.
+    Ports,
 }

@@ -368,3 +368,24 @@ fn an_output_stays_what_it_was_beside_its_content() {
     assert_eq!(fs::metadata(path("file.pcap")).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(case.capture("file.pcap"), []);
 }
+
+#[test]
+fn faults_of_arguments_and_files_are_told_together() {
+    let case = Case::new();
+    case.put("t.yaml", with(TEMPLATE, "eni-tool", "eni-tol"));
+    let arguments = "--read lan --read lon=1.pcap --write =out.pcap --write tool=out.pcap \
+                     --parameter Vni --parameter =7";
+    let output = case.run(&arguments.split(' ').collect::<Vec<_>>());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!case.has("out.pcap"));
+    insta::assert_snapshot!(stderr(&output));
+}
+
+#[test]
+fn a_port_is_not_unknown_while_a_name_cannot_be_read() {
+    let case = Case::new();
+    case.put("c.toml", with(CONFIG, "name = \"lan\"", "nam = \"lan\""));
+    let output = case.run(&["--read", "lan=1.pcap"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!stderr(&output).contains("--read"), "{}", stderr(&output));
+}

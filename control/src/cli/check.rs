@@ -25,7 +25,8 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let mode = if self.offline { Mode::Offline } else { Mode::Online };
-        let loaded = load(&self.files.sources(mode), 1)?;
+        let (sources, faults) = self.files.sources(mode);
+        let loaded = faults.and(load(&sources, 1))?;
         loaded.prove()?;
         let mut out = io::stdout().lock();
         Ok(summarize(&loaded, &mut out).context("the summary can't be printed")?)

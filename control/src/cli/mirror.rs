@@ -16,9 +16,10 @@ use engine::units::PortIndex;
 use thiserror::Error;
 
 use super::{Failure, Files};
-use crate::config::Mode;
+use crate::config::{Appliance, Mode};
 use crate::fault::{Fault, Faults, did_you_mean, quoted};
-use crate::load::load;
+use crate::load::load_with;
+use crate::model::Listing;
 use crate::offline::{Input, Offline, Outcome, Output, Source};
 use crate::report::{to_json, to_text};
 use drafts::{Draft, Drafts};
@@ -31,13 +32,21 @@ pub(super) struct Mirror {
     /// Read a capture in place of what a port receives (pcap or pcapng, also gzip or zstd). Several
     /// are merged by timestamp.
     #[arg(long = "read", value_name = "PORT=FILE")]
-    reads: Vec<PortFile>,
+    reads: Vec<String>,
     /// Write what a port sends into a capture.
     #[arg(long = "write", value_name = "PORT=FILE")]
-    writes: Vec<PortFile>,
+    writes: Vec<String>,
     /// Write all counters as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// What is asked for, as far as the arguments can be read.
+struct Request<'a> {
+    files: &'a Files,
+    reads: Vec<PortFile>,
+    writes: Vec<PortFile>,
+    json: Option<&'a Path>,
 }
 
 /// `PORT=FILE`.
@@ -67,20 +76,27 @@ impl FromStr for PortFile {
 
 impl Mirror {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let mut faults = self.clashes();
-        let snapshot = match load(&self.files.sources(Mode::Offline), 1) {
-            Ok(loaded) => {
-                faults.extend(self.unknown_ports(&loaded.snapshot));
-                Some(loaded.snapshot)
-            }
-            Err(Faults(of_files)) => {
-                faults.extend(of_files);
-                None
-            }
+        let mut faults = Vec::new();
+        let mut read = |option: &str, texts: &[String]| -> Vec<PortFile> {
+            let read = |text: &String| {
+                let bad = |why: BadPortFile| argument_fault(format!("{option} {text}: {why}"));
+                text.parse().map_err(|why| faults.push(bad(why))).ok()
+            };
+            texts.iter().filter_map(read).collect()
         };
-        let Some(snapshot) = snapshot.filter(|_| faults.is_empty()) else {
-            return Err(Failure::Usage(Faults(faults)));
-        };
+        let (reads, writes) = (read("--read", &self.reads), read("--write", &self.writes));
+        Request { files: &self.files, reads, writes, json: self.json.as_deref() }.run(faults)
+    }
+}
+
+impl Request<'_> {
+    /// Does it, unless there are faults.
+    fn run(&self, mut faults: Vec<Fault>) -> Result<(), Failure> {
+        faults.extend(self.clashes());
+        let (sources, Faults(of_parameters)) = self.files.sources(Mode::Offline);
+        faults.extend(of_parameters);
+        let loaded = load_with(&sources, 1, |appliance| self.unknown_ports(appliance));
+        let snapshot = Faults(faults).and(loaded)?.snapshot;
         let inputs = places(&snapshot, &self.reads).map(|(port, file)| Input { port, file });
         let inputs: Vec<Input> = inputs.collect();
         let ports: Vec<PortIndex> = places(&snapshot, &self.writes).map(|(port, _)| port).collect();
@@ -109,7 +125,7 @@ impl Mirror {
         let mut faults = Vec::new();
         let mut open = |name: &Path| drafts.open(name).map_err(|fault| faults.push(fault)).ok();
         let captures = self.writes.iter().filter_map(|write| open(&write.file)).collect();
-        let json = self.json.as_deref().and_then(open);
+        let json = self.json.and_then(open);
         if faults.is_empty() {
             return Ok((captures, json));
         }
@@ -119,8 +135,12 @@ impl Mirror {
     }
 
     /// Ports that the appliance file does not have.
-    fn unknown_ports(&self, snapshot: &Snapshot) -> Vec<Fault> {
-        let names: Vec<&str> = snapshot.ports.iter().map(|port| port.name.as_str()).collect();
+    fn unknown_ports(&self, appliance: &Appliance) -> Vec<Fault> {
+        // What seems unknown may be the port whose name could not be read.
+        if appliance.incomplete.contains(&Listing::Ports) {
+            return Vec::new();
+        }
+        let names: Vec<&str> = appliance.ports.iter().map(|port| port.name.as_str()).collect();
         let arguments = self.arguments();
         let unknown = arguments.filter(|(_, it)| !names.contains(&it.port.as_str()));
         let fault = |(option, it): (&str, &PortFile)| {
@@ -144,15 +164,18 @@ impl Mirror {
     fn clashes(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         let mut taken: HashMap<Identity, String> = HashMap::new();
-        let files = [("--config", &self.files.config), ("--template", &self.files.template)];
-        let reads = self.reads.iter().map(|read| ("--read", &read.file));
+        let files = [
+            ("--config", self.files.config.as_path()),
+            ("--template", self.files.template.as_path()),
+        ];
+        let reads = self.reads.iter().map(|read| ("--read", read.file.as_path()));
         for (option, file) in files.into_iter().chain(reads) {
             if let Some(identity) = Identity::of(file) {
                 taken.insert(identity, format!("{option} {}", file.display()));
             }
         }
-        let writes = self.writes.iter().map(|write| ("--write", &write.file));
-        for (option, file) in writes.chain(self.json.iter().map(|json| ("--json", json))) {
+        let writes = self.writes.iter().map(|write| ("--write", write.file.as_path()));
+        for (option, file) in writes.chain(self.json.iter().map(|&json| ("--json", json))) {
             let name = format!("{option} {}", file.display());
             let Some(identity) = Identity::of(file) else { continue };
             if let Some(other) = taken.get(&identity) {

@@ -44,8 +44,8 @@ pub(super) struct Up {
 
 impl Up {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let sources = self.files.sources(Mode::Online);
-        let (texts, loaded) = read(&sources)?;
+        let (sources, faults) = self.files.sources(Mode::Online);
+        let (texts, loaded) = faults.and(read(&sources))?;
         let identity = identity(self.user.as_deref())?;
         let run_dir = self.run_dir.as_ref().unwrap_or(&loaded.appliance.run_dir);
         let state_dir = self.state_dir.as_ref().unwrap_or(&loaded.appliance.state_dir);
@@ -150,7 +150,7 @@ fn daemon_command(files: &Files, socket: &Path, user: Option<&User>) -> anyhow::
     let mut command = Command::new(sibling("linetapd")?);
     command.arg("--config").arg(&files.config).arg("--template").arg(&files.template);
     for parameter in &files.parameters {
-        command.arg("--parameter").arg(format!("{}={}", parameter.key, parameter.value));
+        command.arg("--parameter").arg(parameter);
     }
     command.arg("--socket").arg(socket).arg("--fed");
     if let Some(user) = user {

@@ -22,7 +22,7 @@ pub struct Assignment {
 /// A text that is no [`Assignment`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is not KEY=VALUE")]
-pub struct BadAssignment(String);
+pub struct BadAssignment(pub String);
 
 impl FromStr for Assignment {
     type Err = BadAssignment;

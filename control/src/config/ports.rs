@@ -36,7 +36,7 @@ pub(super) struct Ports {
     list: Vec<Port>,
     names: HashMap<String, PortIndex>,
     /// False when a name could not be read: what seems unknown may be that port.
-    names_are_complete: bool,
+    pub(super) names_are_complete: bool,
     /// False when a link or span could not be read: a port that seems idle may be in that one.
     pub(super) wires_are_complete: bool,
 }
