@@ -1,14 +1,16 @@
 //! The attribution stage: on whose behalf rules are asked about each frame of a burst.
 
+use crate::address_table::AddressTable;
 use crate::burst::BURST_MAX;
+use crate::claims::{Attribution, PortSources};
 use crate::copy::gather;
 use crate::drop_reason::Unmirrored;
 use crate::evaluations::UnmirroredStats;
-use crate::exempt::{Exempt, Exemption};
-use crate::flow_key::FlowKey;
+use crate::exempt::{Exemption, STEP};
+use crate::keys::Keys;
 use crate::parse::{Kind, Parsed};
 use crate::port::Mbuf;
-use crate::source::{Attribution, PortSources, Source};
+use crate::source::Source;
 use crate::units::PortIndex;
 use crate::view::View;
 use crate::wire::ethernet::ADDRESSES_LEN;
@@ -25,7 +27,7 @@ pub fn attribute_burst<M: Mbuf, T>(
     // Decided once per burst, so that a frame pays only for what its port needs.
     match of_port.attribution() {
         Attribution::Whole(all) => sources[..frames.len()].fill(all),
-        Attribution::Addresses => by_addresses(of_port, frames, sources),
+        Attribution::Addresses(table) => by_addresses(table, of_port, frames, sources),
         Attribution::AddressesAndVlan => {
             for ((frame, parsed), sources) in frames.iter().zip(parsed).zip(sources) {
                 *sources = with_vlan(of_port, frame, parsed.vid);
@@ -35,10 +37,15 @@ pub fn attribute_burst<M: Mbuf, T>(
 }
 
 #[inline(never)]
-fn by_addresses<M: Mbuf>(of_port: &PortSources, frames: &[M], sources: &mut [[Source; 2]]) {
+fn by_addresses<M: Mbuf>(
+    table: &AddressTable,
+    of_port: &PortSources,
+    frames: &[M],
+    sources: &mut [[Source; 2]],
+) {
     for (frame, sources) in frames.iter().zip(sources) {
         *sources = match frame.head().first_chunk() {
-            Some(addresses) => of_port.sources_by_addresses(addresses),
+            Some(addresses) => table.sources(addresses),
             None => with_vlan(of_port, frame, 0),
         };
     }
@@ -57,29 +64,34 @@ pub fn settle_exempt<T>(
     view: &View<T>,
     count: usize,
     parsed: &[Parsed; BURST_MAX],
-    keys: &[FlowKey; BURST_MAX],
+    keys: &Keys,
     sources: &mut [[Source; 2]; BURST_MAX],
     unmirrored: &mut UnmirroredStats,
 ) {
-    let frames = parsed[..count].iter().zip(&keys[..count]).zip(&mut sources[..count]);
-    for ((parsed, key), sources) in frames {
-        if parsed.kind != Kind::Ip || view.exempt.is_suspect(key) {
-            look_closer(&view.exempt, parsed.kind, key, sources, unmirrored);
+    if !view.exempt.has_suspects(keys, count) {
+        return;
+    }
+    for start in (0..count).step_by(STEP) {
+        for (at, suspect) in (start..count).zip(view.exempt.suspects(keys, start)) {
+            if suspect != 0 {
+                look_closer(view, parsed[at].kind, keys, at, &mut sources[at], unmirrored);
+            }
         }
     }
 }
 
 #[cold]
-fn look_closer(
-    exempt: &Exempt,
+fn look_closer<T>(
+    view: &View<T>,
     kind: Kind,
-    key: &FlowKey,
+    keys: &Keys,
+    at: usize,
     sources: &mut [Source; 2],
     unmirrored: &mut UnmirroredStats,
 ) {
     let [one, other] = *sources;
     let somebody = [one, other.unless_same_interface(one)].into_iter().filter(|it| it.is_some());
-    let reason = match (kind, exempt.of(key)) {
+    let reason = match (kind, view.exempt.of(&keys.get(at))) {
         (Kind::Malformed, _) => Unmirrored::Malformed,
         (Kind::NotIp, _) => Unmirrored::NotIp,
         (Kind::Ip, Some(Exemption::NeverMirrored)) => Unmirrored::NeverMirrored,

@@ -1,22 +1,21 @@
 //! The classification stage: which session, if any, wants a copy of each evaluation.
 
 use crate::drop_reason::Unmirrored;
-use crate::evaluations::{Evaluations, NOTHING, UnmirroredStats};
-use crate::flow_key::FlowKey;
-use crate::rule::RuleAction;
-use crate::rule_table::{Match, RuleTable};
+use crate::evaluations::{Evaluations, UnmirroredStats};
+use crate::keys::Keys;
+use crate::rule_table::{Match, RuleTable, Verdict};
 use crate::source::Source;
+use crate::stats::{Hits, ViewStats};
 use crate::tool::COPIES_MAX;
-use crate::units::SessionIndex;
+use crate::units::{RuleIndex, SessionIndex};
 use crate::view::View;
 
-/// Room for lookups: frames, their evaluations, what was found; whose copies are wanted.
+/// Room for lookups: frames, their evaluations, what was found.
 #[derive(Debug)]
 pub struct Lookup {
     frames: [u8; COPIES_MAX],
     places: [u8; COPIES_MAX],
     matches: [Match; COPIES_MAX],
-    wanted: [SessionIndex; COPIES_MAX],
 }
 
 impl Default for Lookup {
@@ -24,8 +23,7 @@ impl Default for Lookup {
         Self {
             frames: [0; COPIES_MAX],
             places: [0; COPIES_MAX],
-            matches: [Match::NONE; COPIES_MAX],
-            wanted: [NOTHING; COPIES_MAX],
+            matches: [Match::default(); COPIES_MAX],
         }
     }
 }
@@ -33,8 +31,8 @@ impl Default for Lookup {
 /// Where the outcomes are counted.
 #[derive(Debug)]
 pub struct Counters<'a> {
-    /// Evaluations settled, by rule.
-    pub rule_hits: &'a mut [u64],
+    /// Evaluations settled, by [`ViewStats::slot`].
+    pub hits: &'a mut [Hits],
     /// Evaluations that mirror nothing.
     pub unmirrored: &'a mut UnmirroredStats,
 }
@@ -44,62 +42,80 @@ pub struct Counters<'a> {
 pub fn classify_burst<T: RuleTable>(
     view: &View<T>,
     count: usize,
-    keys: &[FlowKey],
+    keys: &Keys,
     evaluations: &mut Evaluations,
     lookup: &mut Lookup,
-    counters: &mut Counters<'_>,
+    counters: Counters<'_>,
 ) {
-    if let Some(source) = evaluations.list(count, counters.unmirrored) {
+    const UNMATCHED: usize = ViewStats::slot(RuleIndex::NONE);
+    let Counters { hits, unmirrored } = counters;
+    let common = evaluations.list(count, unmirrored);
+    let (frames, sources, wanted) = evaluations.settling();
+    let (asked, unmatched_before) = (frames.len(), hits[UNMATCHED].iter().sum::<u64>());
+    if let Some(source) = common {
         let table = view.table(source.interface(), source.direction());
-        let matches = &mut lookup.matches[..evaluations.frames().len()];
-        table.classify(keys, evaluations.frames(), matches);
-        counters.counting(|outcomes| {
-            evaluations.settle(matches, |found| outcomes.settle(table, found));
-        });
+        let matches = &mut lookup.matches[..asked];
+        table.classify(keys, frames, matches);
+        let verdicts = table.verdicts();
+        for ((wanted, found), turn) in wanted.iter_mut().zip(matches).zip(0..) {
+            *wanted = settle(verdicts[found.at()], hits, turn);
+        }
     } else {
-        classify_apart(view, keys, evaluations, lookup, counters);
-        evaluations.settle(&lookup.wanted, |wanted| wanted);
+        classify_apart(view, keys, (frames, sources), wanted, lookup, hits);
     }
+    evaluations.keep_wanted();
+    let accepted = evaluations.frames().len();
+    let unmatched = hits[UNMATCHED].iter().sum::<u64>() - unmatched_before;
+    unmirrored[Unmirrored::NoMatch as usize] += unmatched;
+    unmirrored[Unmirrored::Rejected as usize] += (asked - accepted) as u64 - unmatched;
+}
+
+/// Counts what was settled, and tells whose copy is wanted.
+#[inline]
+fn settle(verdict: Verdict, hits: &mut [Hits], turn: usize) -> SessionIndex {
+    hits[ViewStats::slot(verdict.rule)][turn % 2] += 1;
+    verdict.session
 }
 
 /// One lookup for each source and direction that is among them.
 fn classify_apart<T: RuleTable>(
     view: &View<T>,
-    keys: &[FlowKey],
-    evaluations: &Evaluations,
+    keys: &Keys,
+    (frames, sources): (&[u8], &[Source]),
+    wanted: &mut [SessionIndex],
     lookup: &mut Lookup,
-    counters: &mut Counters<'_>,
+    hits: &mut [Hits],
 ) {
-    let sources = evaluations.sources();
     for (start, &source) in sources.iter().enumerate() {
         if sources[..start].contains(&source) {
             continue;
         }
-        let count = lookup.collect(evaluations, source, start);
-        let Lookup { frames, places, matches, wanted } = lookup;
+        let count = lookup.collect(frames, sources, start);
+        let Lookup { frames, places, matches } = &mut *lookup;
         let places = places[..count].iter().map(|&place| usize::from(place));
         if !source.asks_rules() {
-            let session = view.amazon_dns(source.interface());
-            places.for_each(|place| wanted[place] = session.unwrap_or(NOTHING));
-            let unmatched = if session.is_none() { count as u64 } else { 0 };
-            counters.unmirrored[Unmirrored::NoMatch as usize] += unmatched;
+            let session = view.amazon_dns(source.interface()).unwrap_or(SessionIndex::NONE);
+            // What no session wants is unmatched; a session that wants it has no rule to be hit.
+            if session == SessionIndex::NONE {
+                hits[ViewStats::slot(RuleIndex::NONE)][0] += count as u64;
+            }
+            places.for_each(|place| wanted[place] = session);
             continue;
         }
         let table = view.table(source.interface(), source.direction());
         table.classify(keys, &frames[..count], &mut matches[..count]);
-        counters.counting(|outcomes| {
-            for (place, &found) in places.zip(&*matches) {
-                wanted[place] = outcomes.settle(table, found);
-            }
-        });
+        let verdicts = table.verdicts();
+        for (place, found) in places.zip(matches) {
+            wanted[place] = settle(verdicts[found.at()], hits, place);
+        }
     }
 }
 
 impl Lookup {
-    /// Collects the evaluations for one source, from a place on; returns their number.
-    fn collect(&mut self, evaluations: &Evaluations, source: Source, start: usize) -> usize {
-        let mut count = 0;
-        let columns = evaluations.frames().iter().zip(evaluations.sources()).enumerate();
+    /// Collects the evaluations for the source at a place, from there on; returns their number.
+    fn collect(&mut self, frames: &[u8], sources: &[Source], start: usize) -> usize {
+        let (mut count, source) = (0, sources[start]);
+        let columns = frames.iter().zip(sources).enumerate();
         for (place, (&frame, &other)) in columns.skip(start) {
             // Written always, kept when it is one: no branch to mispredict.
             self.frames[count] = frame;
@@ -107,37 +123,5 @@ impl Lookup {
             count += usize::from(other == source);
         }
         count
-    }
-}
-
-/// Outcomes of one lookup, counted in registers.
-struct Outcomes<'a> {
-    rule_hits: &'a mut [u64],
-    unmatched: u64,
-    rejected: u64,
-}
-
-impl Counters<'_> {
-    #[inline]
-    fn counting(&mut self, settle: impl FnOnce(&mut Outcomes<'_>)) {
-        let mut outcomes = Outcomes { rule_hits: self.rule_hits, unmatched: 0, rejected: 0 };
-        settle(&mut outcomes);
-        self.unmirrored[Unmirrored::NoMatch as usize] += outcomes.unmatched;
-        self.unmirrored[Unmirrored::Rejected as usize] += outcomes.rejected;
-    }
-}
-
-impl Outcomes<'_> {
-    /// Counts what was found, and tells whose copy is wanted.
-    #[inline]
-    fn settle<T: RuleTable>(&mut self, table: &T, found: Match) -> SessionIndex {
-        let Some(verdict) = table.verdict(found) else {
-            self.unmatched += 1;
-            return NOTHING;
-        };
-        self.rule_hits[verdict.rule.at()] += 1;
-        let is_accept = verdict.action == RuleAction::Accept;
-        self.rejected += u64::from(!is_accept);
-        if is_accept { verdict.session } else { NOTHING }
     }
 }

@@ -12,7 +12,7 @@ use crate::copy::{self, Plan};
 use crate::drop_reason::Skipped;
 use crate::encap::{Encap, Header, HeaderV4};
 use crate::evaluations::END;
-use crate::flow_key::FlowKey;
+use crate::keys::Keys;
 use crate::parse::Parsed;
 use crate::port::{Devices, Mbuf};
 use crate::stats::{SessionStats, ViewStats, WorkerStats};
@@ -30,7 +30,7 @@ pub struct Copies<'a> {
     /// What was parsed of each frame of the burst.
     pub parsed: &'a [Parsed; BURST_MAX],
     /// The key of each frame of the burst.
-    pub keys: &'a [FlowKey; BURST_MAX],
+    pub keys: &'a Keys,
 }
 
 /// Where a burst's copies go, and where they are counted.
@@ -163,23 +163,17 @@ impl<'a> Copies<'a> {
     }
 
     #[inline]
-    fn wanted(&self, frame: u8, strips: bool) -> Wanted {
+    fn wanted(&self, frame: u8, strips: u8) -> Wanted {
         let frame = usize::from(frame) % BURST_MAX;
-        Wanted::of(self.parsed[frame], &self.keys[frame], strips)
-    }
-}
-
-impl Wanted {
-    #[inline]
-    fn of(parsed: Parsed, key: &FlowKey, strips: bool) -> Self {
-        Self { flow_hash: key.hash(), strip: if strips { parsed.tags_len } else { 0 } }
+        Wanted { flow_hash: self.keys.hash(frame), strip: self.parsed[frame].tags_len & strips }
     }
 }
 
 /// One session's way out.
 struct Sink<'a, D: Devices> {
     session: &'a SessionView,
-    strips: bool,
+    /// All ones where tags are to be left out.
+    strips: u8,
     /// Frames that are not longer stay whole, where there is one tool; 0 where there are several.
     whole_len_max: usize,
     tool: &'a mut ToolPort<D>,
@@ -228,7 +222,8 @@ impl<'a, D: Devices> Sink<'a, D> {
         };
         let header_len = encap.map_or(0, Encap::header_len);
         let run = OpenRun { session: index, header_len, start: tool.waiting(), inner_bytes: 0 };
-        let (strips, takes_chains) = (!view.keep_inner_vlan, tool.takes_chains());
+        let strips = if view.keep_inner_vlan { 0 } else { u8::MAX };
+        let takes_chains = tool.takes_chains();
         let sink = Self { session, strips, whole_len_max, tool, takes_chains, stats, run };
         Some((sink, encap))
     }
@@ -260,9 +255,8 @@ impl<'a, D: Devices> Sink<'a, D> {
         run: &[u8],
     ) {
         if taking.is_all(run) {
-            let parsed = copies.parsed.iter().zip(copies.keys);
-            for (frame, (&parsed, key)) in taking.frames.by_ref().zip(parsed) {
-                self.give(header, frame, Wanted::of(parsed, key, self.strips));
+            for (at, frame) in (0..).zip(taking.frames.by_ref()) {
+                self.give(header, frame, copies.wanted(at, self.strips));
             }
             return;
         }

@@ -86,12 +86,9 @@ pub fn put_header<M: Mbuf, H: Header>(
     flow_hash: u16,
 ) -> bool {
     let sum = if header.needs_inner_sum() { sum_segments(frame) } else { 0 };
-    let place = frame.prepend(H::LEN);
-    let fits = place.is_some();
-    if let Some(place) = place {
-        header.write(place, inner_len, flow_hash, sum);
-    }
-    fits
+    let Some(place) = frame.prepend(H::LEN) else { return false };
+    header.write(place, inner_len, flow_hash, sum);
+    true
 }
 
 /// Makes the frame its own copy. False when its buffer does not allow it; the tags may then be gone

@@ -6,9 +6,6 @@ use crate::source::Source;
 use crate::tool::COPIES_MAX;
 use crate::units::SessionIndex;
 
-/// What an evaluation wants when no session wants a copy.
-pub const NOTHING: SessionIndex = SessionIndex(u32::MAX);
-
 /// What comes after the last frame: no frame.
 pub const END: u8 = u8::MAX;
 
@@ -34,7 +31,7 @@ impl Default for Evaluations {
             len: 0,
             frames: [END; COPIES_MAX + 1],
             sources: [Source::NONE; COPIES_MAX],
-            wanted: [NOTHING; COPIES_MAX],
+            wanted: [SessionIndex::NONE; COPIES_MAX],
         }
     }
 }
@@ -103,24 +100,32 @@ impl Evaluations {
         &self.sources[..self.len]
     }
 
-    /// Whose copy is wanted. Meaningless until they are settled.
+    /// Whose copy is wanted. Meaningless until it is settled.
     pub fn wanted(&self) -> &[SessionIndex] {
         &self.wanted[..self.len]
     }
 
-    /// Settles all in their order by what was found for them, and leaves only those that want a
-    /// copy. `found` has one place for each at least.
-    #[inline]
-    pub fn settle<F: Copy>(&mut self, found: &[F], mut settle: impl FnMut(F) -> SessionIndex) {
-        let mut kept = 0;
-        for (place, &found) in found[..self.len].iter().enumerate() {
-            let wanted = settle(found);
-            // Written always, kept when it is wanted: no branch to mispredict.
-            self.frames[kept % COPIES_MAX] = self.frames[place % COPIES_MAX];
-            self.wanted[kept % COPIES_MAX] = wanted;
-            kept += usize::from(wanted != NOTHING);
+    /// Frames and sources, and whose copy is wanted, to be settled.
+    pub fn settling(&mut self) -> (&[u8], &[Source], &mut [SessionIndex]) {
+        let Self { frames, sources, wanted, len, .. } = self;
+        (&frames[..*len], &sources[..*len], &mut wanted[..*len])
+    }
+
+    /// Leaves only those that want a copy.
+    pub fn keep_wanted(&mut self) {
+        let is_unwanted = |wanted: &SessionIndex| *wanted == SessionIndex::NONE;
+        // Often all are wanted, which vectors find out.
+        if self.wanted().iter().fold(false, |any, wanted| any | is_unwanted(wanted)) {
+            let mut kept = 0;
+            for place in 0..self.len {
+                // Written always, kept when it is wanted: no branch to mispredict.
+                let wanted = self.wanted[place % COPIES_MAX];
+                self.frames[kept % COPIES_MAX] = self.frames[place % COPIES_MAX];
+                self.wanted[kept % COPIES_MAX] = wanted;
+                kept += usize::from(!is_unwanted(&wanted));
+            }
+            self.len = kept;
         }
-        self.len = kept;
-        self.frames[kept] = END;
+        self.frames[self.len] = END;
     }
 }

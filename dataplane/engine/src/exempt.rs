@@ -1,14 +1,17 @@
 //! Traffic that rules never see: AWS's never-mirrored list, the loop guard, Amazon DNS.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::flow_key::{Addresses, FlowKey, halves};
+use crate::flow_key::{Addresses, FlowKey, HAS_PORTS, IS_V6, NO_PROTOCOL, NOT_IP};
+use crate::keys::{Column, Keys};
+use crate::rule::UDP;
+use crate::simd;
 use crate::snapshot::ExemptSpec;
 
 /// 169.254.0.0/16, where the IPv4 services live.
-const LINK_LOCAL: u64 = 0xa9fe;
-/// `fd00:ec2::/64`, where the IPv6 services live.
-const SERVICES6: u64 = 0xfd00_0ec2_0000_0000;
+const LINK_LOCAL: u32 = 0xa9fe;
+/// `fd00:ec2::/32`, where the IPv6 services live.
+const SERVICES6: u32 = 0xfd00_0ec2;
 /// Instance metadata, 169.254.169.254.
 const METADATA: u32 = 0xa9fe_a9fe;
 /// Instance metadata, `fd00:ec2::254`.
@@ -23,17 +26,18 @@ const ACTIVATION_PORT: u16 = 1688;
 const DHCP: [u16; 2] = [67, 68];
 const DHCPV6: [u16; 2] = [546, 547];
 
+/// So many packets [`Exempt::suspects`] looks at.
+pub const STEP: usize = 16;
+
 /// The compiled `[exempt]`, with what the loop guard needs.
 #[derive(Debug, Clone)]
 pub struct Exempt {
     is_aws_list: bool,
     vxlan_port: u16,
-    underlay: Vec<Address>,
-    amazon_dns: Vec<Address>,
-    /// UDP ports of exempt traffic.
-    ports: PortFilter,
-    /// Resolvers that are not among the link-local services.
-    resolvers: Filter,
+    underlay: Vec<IpAddr>,
+    amazon_dns: Vec<IpAddr>,
+    /// Last words of the resolvers that are not among the link-local services.
+    resolvers: Vec<u32>,
 }
 
 /// Why rules are not asked.
@@ -45,86 +49,27 @@ pub enum Exemption {
     AmazonDns,
 }
 
-/// True for the addresses that were put in, and for about one other in 64 per address.
-#[derive(Debug, Clone, Copy)]
-struct Filter(u64);
-
-impl Filter {
-    fn of(values: impl Iterator<Item = u64>) -> Self {
-        Self(values.fold(0, |bits, value| bits | 1 << Self::place(value)))
-    }
-
-    #[inline]
-    fn at(self, value: u64) -> bool {
-        self.0 >> Self::place(value) & 1 == 1
-    }
-
-    /// The upper six bits of a product: neighbouring ports and addresses fall apart.
-    #[inline]
-    fn place(value: u64) -> u32 {
-        (value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as u32
-    }
-}
-
-/// True for the ports that were put in, and for about one other in 256 per port: four cache lines.
-#[derive(Debug, Clone)]
-struct PortFilter([bool; 256]);
-
-impl PortFilter {
-    fn of(ports: impl Iterator<Item = u16>) -> Self {
-        let mut holds = [false; 256];
-        ports.for_each(|port| holds[Self::place(port)] = true);
-        Self(holds)
-    }
-
-    #[inline]
-    fn at(&self, port: u16) -> bool {
-        self.0[Self::place(port)]
-    }
-
-    /// The upper byte of a product: neighbouring ports fall apart. The factor is one by which the
-    /// usual ones meet none of UDP's other well-known ports.
-    #[inline]
-    fn place(port: u16) -> usize {
-        usize::from(port.wrapping_mul(0x9e3b).to_be_bytes()[0])
-    }
-}
-
-/// An address as keys have it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Address {
-    halves: [u64; 2],
-    is_v6: bool,
-}
-
-impl From<IpAddr> for Address {
-    fn from(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(v4) => Self { halves: [0, u32::from(v4).into()], is_v6: false },
-            IpAddr::V6(v6) => Self { halves: halves(v6.into()), is_v6: true },
-        }
-    }
-}
-
 impl Exempt {
     /// `underlay`: every address of our own that copies may come from.
     pub fn new(spec: &ExemptSpec, vxlan_port: u16, underlay: impl Iterator<Item = IpAddr>) -> Self {
-        let amazon_dns: Vec<_> = spec.amazon_dns.iter().copied().map(Address::from).collect();
-        let ports = DHCP.into_iter().chain(DHCPV6).chain([vxlan_port]);
-        let is_service = |[high, low]: [u64; 2]| high == SERVICES6 || low >> 16 == LINK_LOCAL;
-        let others = amazon_dns.iter().map(|resolver| resolver.halves);
+        let others = spec.amazon_dns.iter().filter_map(|&resolver| match resolver {
+            IpAddr::V4(v4) => Some(u32::from(v4)).filter(|word| word >> 16 != LINK_LOCAL),
+            IpAddr::V6(v6) => {
+                let address = u128::from(v6);
+                ((address >> 96) as u32 != SERVICES6).then_some(address as u32)
+            }
+        });
         Self {
             is_aws_list: spec.aws_never_mirrored,
             vxlan_port,
-            underlay: underlay.map(Address::from).collect(),
-            ports: PortFilter::of(ports),
-            resolvers: Filter::of(others.filter(|&halves| !is_service(halves)).map(|[_, low]| low)),
-            amazon_dns,
+            underlay: underlay.collect(),
+            resolvers: others.collect(),
+            amazon_dns: spec.amazon_dns.clone(),
         }
     }
 
     /// What becomes of a packet before any rule is asked; `None` for nearly all packets, and for
-    /// each that is not [`Exempt::is_suspect`].
+    /// each that is not among [`Exempt::suspects`].
     pub fn of(&self, key: &FlowKey) -> Option<Exemption> {
         if self.is_own_output(key) || (self.is_aws_list && is_on_aws_list(key)) {
             Some(Exemption::NeverMirrored)
@@ -135,30 +80,83 @@ impl Exempt {
 
     /// A resolver's address decides, in either direction, with any protocol and port.
     fn is_amazon_dns(&self, key: &FlowKey) -> bool {
-        let is_resolver =
-            |halves| self.amazon_dns.contains(&Address { halves, is_v6: key.is_v6() });
-        key.address_halves().into_iter().any(is_resolver)
-    }
-
-    /// A condition that all exempt traffic fulfils, and little else. It has no branches on what
-    /// comes in. Cost: about 30 instructions.
-    #[expect(clippy::needless_bitwise_bool, reason = "a branch on random traffic is mispredicted")]
-    #[expect(clippy::inline_always, reason = "a call per frame costs as much as what it does")]
-    #[inline(always)]
-    pub fn is_suspect(&self, key: &FlowKey) -> bool {
-        let [[src_high, src], [dst_high, dst]] = key.address_halves();
-        let is_service = |high: u64, low: u64| (high == SERVICES6) | (low >> 16 == LINK_LOCAL);
-        let has_port = self.ports.at(key.src_port()) | self.ports.at(key.dst_port());
-        let is_suspect =
-            is_service(src_high, src) | is_service(dst_high, dst) | (has_port & key.is_udp());
-        // Usually there is no other resolver, and the branch costs less than asking.
-        is_suspect | (self.resolvers.0 != 0 && self.resolvers.at(src) | self.resolvers.at(dst))
+        ends(key).iter().any(|end| self.amazon_dns.contains(end))
     }
 
     /// UDP to the VXLAN port from one of our underlay addresses, whatever the target.
     fn is_own_output(&self, key: &FlowKey) -> bool {
-        let src = Address { halves: key.address_halves()[0], is_v6: key.is_v6() };
-        key.is_udp() && key.dst_port() == self.vxlan_port && self.underlay.contains(&src)
+        key.is_udp() && key.dst_port() == self.vxlan_port && self.underlay.contains(&ends(key)[0])
+    }
+
+    /// False when none of the first `count` packets is among [`Exempt::suspects`], as nearly always.
+    /// It has no branches on what comes in. Cost: a few instructions per packet with wide vectors,
+    /// and one more for each resolver of the configuration's own.
+    #[inline]
+    pub fn has_suspects(&self, keys: &Keys, count: usize) -> bool {
+        simd::widest(HasSuspects { exempt: self, keys, count })
+    }
+
+    /// Not 0 for each of [`STEP`] packets from `start` on (a multiple of [`STEP`]) of which
+    /// [`Exempt::of`] has something to say, for what is not IP, and for little else.
+    #[expect(clippy::inline_always, reason = "compiled for the vectors of the caller")]
+    #[expect(clippy::needless_bitwise_bool, reason = "vectors have no branches")]
+    #[inline(always)]
+    pub fn suspects(&self, keys: &Keys, start: usize) -> [u32; STEP] {
+        let step = |column: &Column| *column[start..].first_chunk().unwrap_or(&[0; STEP]);
+        let [src_high, .., src] = keys.src.each_ref().map(step);
+        let [dst_high, .., dst] = keys.dst.each_ref().map(step);
+        let (ports, class) = (step(&keys.ports), step(&keys.class));
+        let is_service = |word: u32| word >> 16 == LINK_LOCAL;
+        let is_port = |port: u32| {
+            let others = DHCP.iter().chain(&DHCPV6).map(|&other| port == u32::from(other));
+            others.fold(port == u32::from(self.vxlan_port), |any, is_other| any | is_other)
+        };
+        let mut suspects = [0; STEP];
+        for (at, suspect) in suspects.iter_mut().enumerate() {
+            let has_service = is_service(src[at]) | is_service(dst[at]);
+            let has_service6 = (class[at] & IS_V6 != 0)
+                & ((src_high[at] == SERVICES6) | (dst_high[at] == SERVICES6));
+            let has_port = is_port(ports[at] >> 16) | is_port(ports[at] & 0xffff);
+            let is_udp = class[at] & (0xff | HAS_PORTS | NO_PROTOCOL) == HAS_PORTS | u32::from(UDP);
+            let is_ip = class[at] & NOT_IP == 0;
+            *suspect = u32::from(!is_ip | has_service | has_service6 | (is_udp & has_port));
+        }
+        for &resolver in &self.resolvers {
+            for (at, suspect) in suspects.iter_mut().enumerate() {
+                *suspect |= u32::from((src[at] == resolver) | (dst[at] == resolver));
+            }
+        }
+        suspects
+    }
+}
+
+/// [`Exempt::has_suspects`].
+struct HasSuspects<'a> {
+    exempt: &'a Exempt,
+    keys: &'a Keys,
+    count: usize,
+}
+
+impl simd::Work for HasSuspects<'_> {
+    type Output = bool;
+
+    #[expect(clippy::inline_always, reason = "compiled for the vectors of the caller")]
+    #[inline(always)]
+    fn run(self) -> bool {
+        let mut any = [0; STEP];
+        for start in (0..self.count).step_by(STEP) {
+            let suspects = self.exempt.suspects(self.keys, start);
+            any.iter_mut().zip(suspects).for_each(|(any, suspect)| *any |= suspect);
+        }
+        any != [0; STEP]
+    }
+}
+
+/// Source and destination.
+fn ends(key: &FlowKey) -> [IpAddr; 2] {
+    match key.addresses() {
+        Addresses::V4 { src, dst } => [src, dst].map(|end| Ipv4Addr::from(end).into()),
+        Addresses::V6 { src, dst } => [src, dst].map(|end| Ipv6Addr::from(end).into()),
     }
 }
 

@@ -23,40 +23,41 @@ pub enum Addresses {
 
 /// The key of a lookup.
 ///
-/// Both families have the same form, and ports and protocol are words that are written once and
-/// compared whole: traffic mixes families and protocols at random, so each branch on one of them is
-/// mispredicted, and reading a word that was written in pieces stalls.
+/// Both families have the same form, so that it stands in columns ([`crate::keys::Keys`]) and vectors
+/// compare it: traffic mixes families and protocols at random, and each branch on one of them is
+/// mispredicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowKey {
-    /// Source address, high and low half; an IPv4 address is the low half.
-    src: [u64; 2],
+    /// Source address, the uppermost word first; an IPv4 address is the last word.
+    pub(crate) src: [u32; 4],
     /// Destination address.
-    dst: [u64; 2],
+    pub(crate) dst: [u32; 4],
     /// Source port in the upper half, destination port in the lower; 0 without ports.
-    ports: u32,
-    /// Protocol, [`HAS_PORTS`], [`NO_PROTOCOL`], [`IS_V6`].
-    class: u16,
-    /// Protocol and ports, the same both ways and for all fragments of a datagram: for the hash.
-    spread: u16,
+    pub(crate) ports: u32,
+    /// Protocol, [`HAS_PORTS`], [`NO_PROTOCOL`], [`IS_V6`], [`NOT_IP`]; the hash in the upper half.
+    pub(crate) class: u32,
 }
 
 /// Set in [`FlowKey::class`] when the packet shows ports.
-pub const HAS_PORTS: u16 = 0x100;
+pub const HAS_PORTS: u32 = 0x100;
 /// Set in [`FlowKey::class`] when the packet has no layer 4.
-pub const NO_PROTOCOL: u16 = 0x200;
+pub const NO_PROTOCOL: u32 = 0x200;
 /// Set in [`FlowKey::class`] for IPv6.
-pub const IS_V6: u16 = 0x400;
+pub const IS_V6: u32 = 0x400;
+/// Set in [`FlowKey::class`] for what is no IP packet, and has no key.
+pub const NOT_IP: u32 = 0x800;
 
 impl FlowKey {
-    /// The key before anything is known.
+    /// The key of what has none.
     pub const EMPTY: Self =
-        Self { src: [0; 2], dst: [0; 2], ports: 0, class: NO_PROTOCOL, spread: 0 };
+        Self { src: [0; 4], dst: [0; 4], ports: 0, class: NOT_IP | NO_PROTOCOL };
 
     /// A key. `protocol` is the upper layer's, `None` where the chain of IPv6 extension headers is
     /// too long; `ports` are source and destination as they stand in the packet, where it shows
     /// any; `fragment` is, for a fragment (an atomic one is none), the protocol that all fragments
     /// of the datagram name.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "where the family is known, half of it is nothing")]
+    #[inline(always)]
     pub fn new(
         addresses: Addresses,
         protocol: Option<u8>,
@@ -64,24 +65,19 @@ impl FlowKey {
         fragment: Option<u8>,
     ) -> Self {
         let (src, dst, family) = match addresses {
-            Addresses::V4 { src, dst } => ([0, src.into()], [0, dst.into()], 0),
-            Addresses::V6 { src, dst } => (halves(src), halves(dst), IS_V6),
+            Addresses::V4 { src, dst } => ([0, 0, 0, src], [0, 0, 0, dst], 0),
+            Addresses::V6 { src, dst } => (words(src), words(dst), IS_V6),
         };
         let ports_word = ports.map_or(0, u32::from_be_bytes);
         // A fragment spreads by the protocol that all of its datagram name, and without ports.
-        let spread = match fragment {
-            Some(named) => spread(named, 0),
-            None => spread(protocol.unwrap_or(0), ports_word),
+        let hash = match fragment {
+            Some(named) => hash(src, dst, named, 0),
+            None => hash(src, dst, protocol.unwrap_or(0), ports_word),
         };
-        Self {
-            src,
-            dst,
-            ports: ports_word,
-            class: family
-                | protocol.map_or(NO_PROTOCOL, u16::from)
-                | if ports.is_some() { HAS_PORTS } else { 0 },
-            spread,
-        }
+        let class = family
+            | protocol.map_or(NO_PROTOCOL, u32::from)
+            | if ports.is_some() { HAS_PORTS } else { 0 };
+        Self { src, dst, ports: ports_word, class: class | u32::from(hash) << 16 }
     }
 
     /// Source and destination address.
@@ -90,26 +86,14 @@ impl FlowKey {
         if self.is_v6() {
             Addresses::V6 { src: whole(self.src), dst: whole(self.dst) }
         } else {
-            Addresses::V4 { src: self.src[1] as u32, dst: self.dst[1] as u32 }
+            Addresses::V4 { src: self.src[3], dst: self.dst[3] }
         }
-    }
-
-    /// Source and destination, each in halves; an IPv4 address is the low half.
-    #[inline]
-    pub fn address_halves(&self) -> [[u64; 2]; 2] {
-        [self.src, self.dst]
     }
 
     /// True for IPv6.
     #[inline]
     pub fn is_v6(&self) -> bool {
         self.class & IS_V6 != 0
-    }
-
-    /// Protocol (the low byte), [`HAS_PORTS`], [`NO_PROTOCOL`] and [`IS_V6`] in one word.
-    #[inline]
-    pub fn class(&self) -> u16 {
-        self.class
     }
 
     /// Source port; 0 without ports.
@@ -140,49 +124,53 @@ impl FlowKey {
     /// True for a UDP packet that shows its ports.
     #[inline]
     pub fn is_udp(&self) -> bool {
-        self.class & !IS_V6 == HAS_PORTS | u16::from(UDP)
+        self.ports().is_some() && self.protocol() == Some(UDP)
     }
 
     /// True for a TCP packet that shows its ports.
     #[inline]
     pub fn is_tcp(&self) -> bool {
-        self.class & !IS_V6 == HAS_PORTS | u16::from(TCP)
+        self.ports().is_some() && self.protocol() == Some(TCP)
     }
 
     /// 14 bits, the same for both directions of a flow and for all fragments of a datagram; they
     /// spread flows over outer source ports (RFC 7348 §5) and over the members of a target.
-    ///
-    /// The addresses are multiplied with each other: that mixes them, and is what makes it symmetric.
-    /// Cost: about 15 instructions.
     #[inline]
     pub fn hash(&self) -> u16 {
-        // Added to each, so that small addresses make no small product.
-        const OFFSET: u64 = 0x243f_6a88_85a3_08d3;
-        // Rotated apart: subnets and hosts are numbered alike, and one may not make up for the other.
-        let end = |[high, low]: [u64; 2]| (high.rotate_left(23) ^ low).wrapping_add(OFFSET);
-        let product = u128::from(end(self.src)) * u128::from(end(self.dst));
-        let folded = (product as u64) ^ (product >> 64) as u64 ^ u64::from(self.spread);
-        (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 50) as u16
+        (self.class >> 16) as u16
     }
 }
 
-/// Protocol and both ports in one word, the same both ways.
-#[inline]
-fn spread(protocol: u8, ports: u32) -> u16 {
-    const OFFSET: u32 = 0x9e3b;
-    let product = ((ports >> 16) + OFFSET).wrapping_mul((ports & 0xffff) + OFFSET);
-    (product ^ product >> 16) as u16 ^ u16::from(protocol) << 8
+/// The hash of a flow. Both ends are multiplied with each other: that mixes them, and is what makes
+/// it symmetric. Cost: about 15 instructions.
+#[inline(always)]
+fn hash(src: [u32; 4], dst: [u32; 4], protocol: u8, ports: u32) -> u16 {
+    // Added to each, so that small addresses make no small product.
+    const OFFSET: u64 = 0x243f_6a88_85a3_08d3;
+    // Rotated apart: subnets and hosts are numbered alike, and one may not make up for the other.
+    let end = |[a, b, c, d]: [u32; 4], port: u32| {
+        let (high, low) = (join(a, b), join(c, d));
+        (high.rotate_left(23) ^ low ^ u64::from(port) << 40).wrapping_add(OFFSET)
+    };
+    let product = u128::from(end(src, ports >> 16)) * u128::from(end(dst, ports & 0xffff));
+    let folded = (product as u64) ^ (product >> 64) as u64 ^ u64::from(protocol);
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 50) as u16
 }
 
-/// High and low half of an address.
+/// The words of an address, the uppermost first.
 #[inline]
-pub(crate) fn halves(address: u128) -> [u64; 2] {
-    [(address >> 64) as u64, address as u64]
+pub(crate) fn words(address: u128) -> [u32; 4] {
+    [96, 64, 32, 0].map(|shift| (address >> shift) as u32)
 }
 
 #[inline]
-fn whole([high, low]: [u64; 2]) -> u128 {
-    u128::from(high) << 64 | u128::from(low)
+fn whole([a, b, c, d]: [u32; 4]) -> u128 {
+    u128::from(join(a, b)) << 64 | u128::from(join(c, d))
+}
+
+#[inline]
+fn join(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
 }
 
 #[cfg(test)]

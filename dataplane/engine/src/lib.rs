@@ -7,10 +7,10 @@
 //! # A packet's walk
 //! ```text
 //!  RxQueue::recv(&mut Burst)                                          at most 64 frames   worker
-//!    1 parse      bytes -> FlowKey, tags, or a reason                                     parse
+//!    1 parse      bytes -> a key, tags, or a reason                                       parse
 //!    2 attribute  port, addresses, VLAN -> interface and direction    at most two      attribute
 //!                 what rules never see is settled here                                    exempt
-//!    3 classify   FlowKeys -> Verdict        one lookup per source and direction        classify
+//!    3 classify   keys -> verdicts           one lookup per source and direction        classify
 //!    4 copy       prepend | copy, truncated                                             copies
 //!    5 encap      header template, lengths, source port, checksum                         encap
 //!  TxQueue::send  the original, by the link's other port                                  worker
@@ -41,10 +41,15 @@ pub mod port;
 pub mod wire;
 pub mod rule;
 pub mod flow_key;
+pub mod keys;
+mod conditions;
+mod simd;
 pub mod parse;
 pub mod rule_table;
 pub mod snapshot;
 pub mod source;
+pub mod address_table;
+pub mod claims;
 pub mod exempt;
 pub mod encap;
 pub mod view;

@@ -7,6 +7,7 @@
 //! layer 4) is taken as far as it goes. All reads are checked; the walk is bounded.
 
 use crate::flow_key::{Addresses, FlowKey};
+use crate::keys::Keys;
 use crate::rule::{TCP, UDP};
 use crate::wire::ethernet::{self, ethertype};
 use crate::wire::ipv6::next_header;
@@ -79,34 +80,49 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Parses a frame of `len` bytes of which `head` holds the first, into `parsed` and, where it is IP,
-/// `key`.
+/// Parses a frame of `len` bytes of which `head` holds the first, into `parsed` and the key at `at`.
 /// Errors: [`Split`] when a header lies beyond `head` but inside the frame, which can't happen when
 /// `head` holds the whole frame or [`HEADERS_LEN_MAX`] bytes. Cost: tens of instructions.
 #[inline]
-pub fn parse(head: &[u8], len: usize, parsed: &mut Parsed, key: &mut FlowKey) -> Result<(), Split> {
-    if let Some(plain) = parse_plain(head) {
-        *key = plain;
+pub fn parse(
+    head: &[u8],
+    len: usize,
+    at: usize,
+    parsed: &mut Parsed,
+    keys: &mut Keys,
+) -> Result<(), Split> {
+    if parse_plain(head, at, keys) {
         *parsed = Parsed { kind: Kind::Ip, tags_len: 0, vid: 0 };
         return Ok(());
     }
-    parse_any(head, len, parsed, key)
+    parse_other(head, len, at, parsed, keys)
 }
 
-/// The same without a short way for plain frames.
+/// Apart, so that nothing of it is done for plain frames.
 #[inline(never)]
-pub fn parse_any(
+fn parse_other(
     head: &[u8],
     len: usize,
+    at: usize,
     parsed: &mut Parsed,
-    key: &mut FlowKey,
+    keys: &mut Keys,
 ) -> Result<(), Split> {
-    match parse_ethernet(Frame { head, len }, parsed, key) {
-        Ok(kind) => parsed.kind = kind,
-        Err(Stop::Malformed) => parsed.kind = Kind::Malformed,
-        Err(Stop::Split) => return Err(Split),
-    }
+    let key = parse_any(head, len, parsed)?;
+    keys.set(at, &key);
     Ok(())
+}
+
+/// The same without a short way for plain frames; returns the key, which is [`FlowKey::EMPTY`] for
+/// what is not IP.
+pub fn parse_any(head: &[u8], len: usize, parsed: &mut Parsed) -> Result<FlowKey, Split> {
+    let (kind, key) = match parse_ethernet(Frame { head, len }, parsed) {
+        Ok(Some(key)) => (Kind::Ip, key),
+        Ok(None) => (Kind::NotIp, FlowKey::EMPTY),
+        Err(Stop::Malformed) => (Kind::Malformed, FlowKey::EMPTY),
+        Err(Stop::Split) => return Err(Split),
+    };
+    parsed.kind = kind;
+    Ok(key)
 }
 
 /// Which protocols have ports, by number: looked up, because a branch on it is mispredicted.
@@ -120,42 +136,58 @@ const HAS_PORTS: [bool; 256] = {
 
 /// The same as [`parse_ethernet`] for what nearly all frames are: untagged, IPv4 without options or
 /// IPv6 without extension headers, no fragment, four bytes of payload at least, and all that in the
-/// first segment. `None` for any other frame.
-#[inline]
-fn parse_plain(head: &[u8]) -> Option<FlowKey> {
+/// first segment. False (and nothing is written) for any other frame.
+#[inline(always)]
+fn parse_plain(head: &[u8], at: usize, keys: &mut Keys) -> bool {
     const V4_PAYLOAD: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
     const V6_PAYLOAD: usize = ethernet::HEADER_LEN + ipv6::HEADER_LEN;
-    let head_v4: &[u8; V4_PAYLOAD + 4] = head.first_chunk()?;
-    let ethertype = u16::from_be_bytes([head_v4[12], head_v4[13]]);
-    if ethertype == ethertype::IPV4 {
-        let header = ipv4::Header(head_v4[ethernet::HEADER_LEN..].first_chunk()?);
-        let is_plain = (header.version_and_len() == 0x45)
-            & (header.total_len() >= ipv4::HEADER_LEN + 4)
-            & !header.is_fragment();
-        let ports = u32::from_be_bytes(*head_v4.last_chunk()?);
-        let addresses = Addresses::V4 { src: header.src(), dst: header.dst() };
-        return is_plain.then(|| plain_key(addresses, header.protocol(), ports));
+    // EtherType, version and length of the header: one comparison.
+    const V4: u32 = (ethertype::IPV4 as u32) << 16 | 0x4500;
+    const V6: u32 = (ethertype::IPV6 as u32) << 16 | 0x6000;
+    if let Some(head_v4) = head.first_chunk::<{ V4_PAYLOAD + 4 }>()
+        && let Some((start, header, ports)) = split(head_v4)
+        && start & 0xffff_ff00 == V4
+    {
+        let header = ipv4::Header(header);
+        let is_plain = (header.total_len() >= ipv4::HEADER_LEN + 4) & !header.is_fragment();
+        if is_plain {
+            let addresses = Addresses::V4 { src: header.src(), dst: header.dst() };
+            keys.set(at, &plain_key(addresses, header.protocol(), *ports));
+        }
+        return is_plain;
     }
-    if ethertype == ethertype::IPV6 {
-        let head_v6: &[u8; V6_PAYLOAD + 4] = head.first_chunk()?;
-        let header = ipv6::Header(head_v6[ethernet::HEADER_LEN..].first_chunk()?);
-        let is_plain = (header.version() == 6)
-            & (header.payload_len() >= 4)
-            & !is_extension(header.next_header());
-        let ports = u32::from_be_bytes(*head_v6.last_chunk()?);
-        let addresses = Addresses::V6 { src: header.src(), dst: header.dst() };
-        return is_plain.then(|| plain_key(addresses, header.next_header(), ports));
+    if let Some(head_v6) = head.first_chunk::<{ V6_PAYLOAD + 4 }>()
+        && let Some((start, header, ports)) = split(head_v6)
+        && start & 0xffff_f000 == V6
+    {
+        let header = ipv6::Header(header);
+        let is_plain = (header.payload_len() >= 4) & !is_extension(header.next_header());
+        if is_plain {
+            let addresses = Addresses::V6 { src: header.src(), dst: header.dst() };
+            keys.set(at, &plain_key(addresses, header.next_header(), *ports));
+        }
+        return is_plain;
     }
-    None
+    false
+}
+
+/// Of a frame that ends with the four bytes behind its IP header: EtherType and the first two bytes of
+/// the header, the header, those four bytes.
+#[inline]
+fn split<const N: usize, const LEN: usize>(head: &[u8; N]) -> Option<(u32, &[u8; LEN], &[u8; 4])> {
+    let start = head[ethernet::ADDRESSES_LEN..].first_chunk()?;
+    let header = head[ethernet::HEADER_LEN..].first_chunk()?;
+    Some((u32::from_be_bytes(*start), header, head.last_chunk()?))
 }
 
 #[inline]
-fn plain_key(addresses: Addresses, protocol: u8, ports: u32) -> FlowKey {
+fn plain_key(addresses: Addresses, protocol: u8, ports: [u8; 4]) -> FlowKey {
     let has_ports = HAS_PORTS[usize::from(protocol)];
-    FlowKey::new(addresses, Some(protocol), has_ports.then(|| ports.to_be_bytes()), None)
+    FlowKey::new(addresses, Some(protocol), has_ports.then_some(ports), None)
 }
 
-fn parse_ethernet(frame: Frame<'_>, parsed: &mut Parsed, key: &mut FlowKey) -> Result<Kind, Stop> {
+/// The key, if it is IP.
+fn parse_ethernet(frame: Frame<'_>, parsed: &mut Parsed) -> Result<Option<FlowKey>, Stop> {
     (parsed.tags_len, parsed.vid) = (0, 0);
     let mut at = ethernet::ADDRESSES_LEN;
     let mut ethertype = u16::from_be_bytes(*frame.chunk(at, frame.len)?);
@@ -164,11 +196,10 @@ fn parse_ethernet(frame: Frame<'_>, parsed: &mut Parsed, key: &mut FlowKey) -> R
         (at, ethertype) = walk_tags(frame, at, parsed)?;
     }
     match ethertype {
-        ethertype::IPV4 => *key = parse_ipv4(frame, at)?,
-        ethertype::IPV6 => *key = parse_ipv6(frame, at)?,
-        _ => return Ok(Kind::NotIp),
+        ethertype::IPV4 => parse_ipv4(frame, at).map(Some),
+        ethertype::IPV6 => parse_ipv6(frame, at).map(Some),
+        _ => Ok(None),
     }
-    Ok(Kind::Ip)
 }
 
 /// Walks VLAN tags, the first of which has its type before `at`; where and what follows them.

@@ -341,7 +341,7 @@ fn add_view(
     for (name, stats) in names.sessions.iter().zip(&stats.sessions) {
         sessions.entry(name.clone()).or_default().add(stats);
     }
-    for (name, hits) in names.rules.iter().zip(&stats.rule_hits) {
+    for (name, hits) in names.rules.iter().zip(stats.rule_hits()) {
         *rule_hits.entry(name.clone()).or_default() += hits;
     }
 }

@@ -9,7 +9,7 @@ mod linear;
 
 pub use linear::LinearTable;
 
-use crate::flow_key::FlowKey;
+use crate::keys::Keys;
 use crate::rule::{FilterRule, RuleAction};
 use crate::units::{RuleIndex, SessionIndex};
 
@@ -24,30 +24,40 @@ pub struct TableRule<'a> {
     pub rule: &'a FilterRule,
 }
 
-/// What a rule settles, in its place in a table.
+/// What one lookup settles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// The session for which it stands there.
+    /// The session that gets a copy; [`SessionIndex::NONE`] for a reject and where no rule matches.
     pub session: SessionIndex,
-    /// Its position in the snapshot.
+    /// The rule that matches first; [`RuleIndex::NONE`] where none does.
     pub rule: RuleIndex,
-    /// Whether the session gets a copy.
-    pub action: RuleAction,
+}
+
+impl Verdict {
+    /// No rule of any session matches.
+    pub const NONE: Self = Self { session: SessionIndex::NONE, rule: RuleIndex::NONE };
 }
 
 impl From<&TableRule<'_>> for Verdict {
     fn from(entry: &TableRule<'_>) -> Self {
-        Self { session: entry.session, rule: entry.index, action: entry.rule.action }
+        let session = match entry.rule.action {
+            RuleAction::Accept => entry.session,
+            RuleAction::Reject => SessionIndex::NONE,
+        };
+        Self { session, rule: entry.index }
     }
 }
 
-/// The outcome of a lookup: the place of the first rule that matches, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The outcome of a lookup: where in its table the verdict stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Match(u32);
 
 impl Match {
-    /// No rule of any session matches.
-    pub const NONE: Self = Self(u32::MAX);
+    /// Its place in [`RuleTable::verdicts`].
+    #[inline]
+    pub const fn at(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// A compiled, immutable, ordered set of rules; shared by all workers.
@@ -55,10 +65,11 @@ pub trait RuleTable: Send + Sync + Sized {
     /// Compiles rules, the first of which goes first. Thread: publisher.
     fn compile(rules: &[TableRule<'_>]) -> Self;
 
-    /// Looks up `keys[which[n]]` for each `n`, into `matches[n]`; `which` and `matches` have the
-    /// same length, and every place in `which` is one of `keys`. Thread: worker. Cost: no allocation.
-    fn classify(&self, keys: &[FlowKey], which: &[u8], matches: &mut [Match]);
+    /// Looks up the key at `which[n]` for each `n`, into `matches[n]`; `which` and `matches` have
+    /// the same length. Quickest where packets stand side by side in `which`.
+    /// Thread: worker. Cost: no allocation.
+    fn classify(&self, keys: &Keys, which: &[u8], matches: &mut [Match]);
 
-    /// What a match settles; `None` for [`Match::NONE`].
-    fn verdict(&self, found: Match) -> Option<&Verdict>;
+    /// What matches of this table settle, by [`Match::at`].
+    fn verdicts(&self) -> &[Verdict];
 }

@@ -5,6 +5,7 @@
 //! publisher.
 
 use crate::drop_reason::{Ended, Skipped, Unmirrored};
+use crate::units::RuleIndex;
 
 /// Counters of one port: see [`crate::report::PortReport`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,28 +52,43 @@ pub struct WorkerStats {
     pub empty_polls: u64,
 }
 
+/// A counter in two parts, to be used in turn: nearly always one rule is hit by packet after packet,
+/// and each addition would wait for the one before.
+pub type Hits = [u64; 2];
+
 /// What lives as long as the view.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ViewStats {
     /// By session.
     pub sessions: Vec<SessionStats>,
-    /// Evaluations settled, by rule.
-    pub rule_hits: Vec<u64>,
+    /// Evaluations settled, by [`ViewStats::slot`].
+    pub hits: Vec<Hits>,
 }
 
 impl ViewStats {
     /// Zeroes for so many sessions and rules.
     pub fn new(sessions: usize, rules: usize) -> Self {
-        Self { sessions: vec![SessionStats::default(); sessions], rule_hits: vec![0; rules] }
+        Self { sessions: vec![SessionStats::default(); sessions], hits: vec![[0; 2]; 1 + rules] }
+    }
+
+    /// Where the hits of a rule are counted, and first of all those of [`RuleIndex::NONE`].
+    #[inline]
+    pub const fn slot(rule: RuleIndex) -> usize {
+        rule.0.wrapping_add(1) as usize
+    }
+
+    /// Evaluations settled, by [`RuleIndex`].
+    pub fn rule_hits(&self) -> impl Iterator<Item = u64> {
+        self.hits.iter().skip(1).map(|hits| hits.iter().sum())
     }
 
     /// Copies `from` into place without allocating; false (and no change) when the shapes differ.
     pub fn copy_from(&mut self, from: &Self) -> bool {
-        let is_same_shape = self.sessions.len() == from.sessions.len()
-            && self.rule_hits.len() == from.rule_hits.len();
+        let is_same_shape =
+            self.sessions.len() == from.sessions.len() && self.hits.len() == from.hits.len();
         if is_same_shape {
             self.sessions.copy_from_slice(&from.sessions);
-            self.rule_hits.copy_from_slice(&from.rule_hits);
+            self.hits.copy_from_slice(&from.hits);
         }
         is_same_shape
     }

@@ -178,6 +178,16 @@ index!(
     SessionIndex(u32)
 );
 
+impl RuleIndex {
+    /// No rule.
+    pub const NONE: Self = Self(u32::MAX);
+}
+
+impl SessionIndex {
+    /// No session.
+    pub const NONE: Self = Self(u32::MAX);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

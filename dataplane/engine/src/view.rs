@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::claims::PortSources;
 use crate::encap::{Encap, Outer, inner_len_max};
 use crate::exempt::Exempt;
 use crate::rule::Direction;
 use crate::rule_table::{LinearTable, RuleTable, TableRule};
 use crate::snapshot::{NeighborSpec, SessionSpec, Snapshot, TargetKind};
-use crate::source::PortSources;
 use crate::units::{InterfaceIndex, Mac, PortIndex, RuleIndex, SessionIndex};
 
 /// Bytes that a load-balancer target keeps unless the session says otherwise (EC2 `PacketLength`).
@@ -185,6 +185,7 @@ fn attribute_ports(snapshot: &Snapshot, faults: &mut Vec<String>) -> Vec<PortSou
         }
     }
     faults.dedup();
+    ports.iter_mut().for_each(PortSources::compile);
     ports
 }
 

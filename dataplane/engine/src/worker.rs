@@ -130,11 +130,6 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             return 0;
         }
         let (port, role) = (*port, *role);
-        let bytes: usize = self.burst.frames().iter().map(Mbuf::len).sum();
-        let rx_stats = &mut self.stats.ports[port.at()];
-        rx_stats.rx_packets += received as u64;
-        rx_stats.rx_bytes += bytes as u64;
-
         let current = self.end.current_mut();
         let mut outlets = Outlets {
             tools: &mut self.tools,
@@ -143,7 +138,11 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             view: &mut current.stats,
         };
         let is_tap = !matches!(role, Role::Wire(_));
-        mirror_burst(&current.view, port, is_tap, &mut self.burst, &mut self.scratch, &mut outlets);
+        let (burst, scratch) = (&mut self.burst, &mut self.scratch);
+        let bytes = mirror_burst(&current.view, port, is_tap, burst, scratch, &mut outlets);
+        let rx_stats = &mut self.stats.ports[port.at()];
+        rx_stats.rx_packets += received as u64;
+        rx_stats.rx_bytes += bytes as u64;
 
         // The originals go first: no frame of the wire waits for a copy.
         match role {

@@ -50,10 +50,10 @@ fn whole(bytes: &[u8]) -> Outcome {
 }
 
 fn parsed(head: &[u8], len: usize) -> Result<Outcome, Split> {
-    let (mut parsed, mut key) = (Parsed::EMPTY, FlowKey::EMPTY);
-    parse(head, len, &mut parsed, &mut key)?;
+    let (mut parsed, mut keys) = (Parsed::EMPTY, Keys::default());
+    parse(head, len, 0, &mut parsed, &mut keys)?;
     let Parsed { kind, tags_len, vid } = parsed;
-    Ok(Outcome { kind, tags_len, vid, key })
+    Ok(Outcome { kind, tags_len, vid, key: keys.get(0) })
 }
 
 #[test]
@@ -318,12 +318,14 @@ proptest! {
 
     #[test]
     fn the_way_for_plain_frames_is_the_general_way(bytes in noise()) {
-        if let Some(plain) = parse_plain(&bytes) {
-            let frame = Frame { head: &bytes, len: bytes.len() };
-            let (mut parsed, mut key) = (Parsed::EMPTY, FlowKey::EMPTY);
-            let kind = parse_ethernet(frame, &mut parsed, &mut key);
-            prop_assert!(matches!(kind, Ok(Kind::Ip)));
-            prop_assert_eq!((key, parsed.tags_len, parsed.vid), (plain, 0, 0));
+        let mut keys = Keys::default();
+        if parse_plain(&bytes, 0, &mut keys) {
+            let mut parsed = Parsed::EMPTY;
+            let key = parse_any(&bytes, bytes.len(), &mut parsed);
+            prop_assert_eq!(key, Ok(keys.get(0)));
+            prop_assert_eq!(parsed, Parsed { kind: Kind::Ip, tags_len: 0, vid: 0 });
+        } else {
+            prop_assert_eq!(keys.get(0), FlowKey::EMPTY);
         }
     }
 

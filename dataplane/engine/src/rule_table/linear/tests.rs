@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::flow_key::Addresses;
-use crate::rule::{Direction, RuleAction, TCP, UDP};
+use crate::rule::{Direction, FilterRule, PortRange, RuleAction, TCP, UDP};
 use crate::units::{FilterIndex, RuleIndex, SessionIndex};
 
 /// The definition, condition by condition, as EC2's documentation puts it.
@@ -109,13 +109,23 @@ proptest! {
             })
             .collect();
         let table = LinearTable::compile(&entries);
-        let which: Vec<u8> = (0..keys.len() as u8).rev().collect();
-        let mut matches = vec![Match::NONE; keys.len()];
-        table.classify(&keys, &which, &mut matches);
-        for (&place, found) in which.iter().zip(matches) {
-            let key = &keys[usize::from(place)];
-            let expected = entries.iter().find(|entry| matches_rule(entry.rule, key));
-            prop_assert_eq!(table.verdict(found).copied(), expected.map(Verdict::from), "{:?}", key);
+        let mut columns = Keys::default();
+        keys.iter().enumerate().for_each(|(at, key)| columns.set(at, key));
+        // Side by side from the start and from the middle on; in no order.
+        let all: Vec<u8> = (0..keys.len() as u8).collect();
+        let backwards: Vec<u8> = all.iter().rev().copied().collect();
+        for which in [&all, &all[keys.len() / 2..], &backwards] {
+            let mut matches = vec![Match::default(); which.len()];
+            table.classify(&columns, which, &mut matches);
+            let mut of_twin = vec![Match::default(); which.len()];
+            table.classify_portable(&columns, which, &mut of_twin);
+            prop_assert_eq!(&matches, &of_twin);
+            for (&at, found) in which.iter().zip(matches) {
+                let key = &keys[usize::from(at)];
+                let expected = entries.iter().find(|entry| matches_rule(entry.rule, key));
+                let expected = expected.map_or(Verdict::NONE, Verdict::from);
+                prop_assert_eq!(table.verdicts()[found.at()], expected, "{:?}", key);
+            }
         }
     }
 }

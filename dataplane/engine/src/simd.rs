@@ -1,0 +1,198 @@
+//! Many packets at once, by AVX-512 or AVX2: the one place of the engine with `unsafe`.
+//!
+//! Both do the same with vectors of different width; what calls them has a portable twin, which is
+//! the oracle of both.
+
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "instructions that only some processors have")
+)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+use crate::conditions::Conditions;
+use crate::keys::Keys;
+
+/// Rules by family, and what is found where none matches.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    pub(crate) v4: &'a [Conditions<1>],
+    pub(crate) v6: &'a [Conditions<4>],
+    pub(crate) none: u32,
+}
+
+/// Calls `$work` of the module with the widest vectors that the processor has, if it has any.
+macro_rules! widest {
+    ($work:ident($($argument:expr),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512bw") {
+            // SAFETY: the processor has both.
+            return unsafe { avx512::$work($($argument),*) };
+        }
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has it.
+            return unsafe { avx2::$work($($argument),*) };
+        }
+    }};
+}
+
+/// Finds for the packets at `which` the place of the first rule that matches, and writes it to `found`
+/// as `to_found` makes it. False (and nothing is written) on a processor without such vectors.
+#[inline]
+pub(crate) fn first_matches<F: Copy>(
+    rules: Rules<'_>,
+    keys: &Keys,
+    which: &[u8],
+    found: &mut [F],
+    to_found: impl Fn(u32) -> F,
+) -> bool {
+    widest!(first_matches(rules, keys, which, found, to_found));
+    false
+}
+
+/// Work of which the compiler makes vectors.
+pub(crate) trait Work {
+    /// What it results in.
+    type Output;
+
+    /// Does it. To be always inlined: what is not is compiled as ever.
+    fn run(self) -> Self::Output;
+}
+
+/// Does the work, compiled for the widest vectors that the processor has.
+#[inline]
+pub(crate) fn widest<W: Work>(work: W) -> W::Output {
+    widest!(run(work));
+    work.run()
+}
+
+/// The first of packets that stand side by side; `None` when they don't.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn run_of(which: &[u8]) -> Option<usize> {
+    let &start = which.first()?;
+    let places = which.iter().zip(0u8..);
+    let misplaced = places.fold(0, |bits, (&at, n)| bits | at.wrapping_sub(n) ^ start);
+    (misplaced == 0).then_some(start.into())
+}
+
+/// Which packets are looked up together; lanes beyond them hold any packets.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+enum Places<V> {
+    /// Side by side, from this one on.
+    From(usize),
+    /// Each below [`crate::burst::BURST_MAX`].
+    List(V),
+}
+
+/// What is the same for all vectors, made of what its module says of them: `Words` (one word of each
+/// of `LANES` packets), `splat`, `load`, `gather`, `list`, `words_of`, `difference`, `outside`,
+/// `has_any`, `choose`.
+#[cfg(target_arch = "x86_64")]
+macro_rules! of_vectors {
+    ($features:literal) => {
+        #[target_feature(enable = $features)]
+        pub(super) fn run<W: Work>(work: W) -> W::Output {
+            work.run()
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn first_matches<F: Copy>(
+            rules: Rules<'_>,
+            keys: &Keys,
+            which: &[u8],
+            found: &mut [F],
+            to_found: impl Fn(u32) -> F,
+        ) -> bool {
+            let mut run = run_of(which);
+            for (which, found) in which.chunks(LANES).zip(found.chunks_mut(LANES)) {
+                let places = run.map_or_else(|| Places::List(list(which)), Places::From);
+                run = run.map(|start| start + LANES);
+                let all = words_of(first(rules, Packets { keys, places })).map(&to_found);
+                match found.first_chunk_mut() {
+                    Some(found) => *found = all,
+                    None => found.iter_mut().zip(all).for_each(|(to, from)| *to = from),
+                }
+            }
+            true
+        }
+
+        /// The place of the first rule that matches each packet.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn first(rules: Rules<'_>, packets: Packets<'_>) -> Words {
+            let (class, ports) =
+                (packets.words(&packets.keys.class), packets.words(&packets.keys.ports));
+            let mut found = splat(rules.none);
+            // The first rule comes last, and wins.
+            let addresses = packets.addresses();
+            for rule in rules.v4.iter().rev() {
+                found = choose(found, rule.place, differences(rule, addresses, class, ports));
+            }
+            if has_any(class, IS_V6) {
+                let addresses = packets.addresses();
+                for rule in rules.v6.iter().rev() {
+                    found = choose(found, rule.place, differences(rule, addresses, class, ports));
+                }
+            }
+            found
+        }
+
+        /// Zero for packets that match.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn differences<const WORDS: usize>(
+            rule: &Conditions<WORDS>,
+            addresses: [[Words; 2]; WORDS],
+            class: Words,
+            ports: Words,
+        ) -> Words {
+            let outside = outside(ports, rule.ports_from, rule.ports_span);
+            let mut differs = difference(outside, class, rule.class);
+            for ([src, dst], (of_src, of_dst)) in
+                addresses.into_iter().zip(rule.src.iter().zip(&rule.dst))
+            {
+                differs = difference(difference(differs, src, *of_src), dst, *of_dst);
+            }
+            differs
+        }
+
+        #[derive(Clone, Copy)]
+        struct Packets<'a> {
+            keys: &'a Keys,
+            places: Places<Words>,
+        }
+
+        impl Packets<'_> {
+            /// Both addresses, as many words of them as the family has.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn addresses<const WORDS: usize>(self) -> [[Words; 2]; WORDS] {
+                let mut addresses = [[splat(0); 2]; WORDS];
+                for (word, place) in (4 - WORDS..).zip(&mut addresses) {
+                    *place = [self.words(&self.keys.src[word]), self.words(&self.keys.dst[word])];
+                }
+                addresses
+            }
+
+            /// Their words of a column.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn words(self, column: &Column) -> Words {
+                match self.places {
+                    Places::From(start) => {
+                        load(column[start..].first_chunk().unwrap_or(&[0; LANES]))
+                    }
+                    Places::List(places) => gather(column, places),
+                }
+            }
+        }
+    };
+}
+#[cfg(target_arch = "x86_64")]
+use of_vectors;

@@ -1,0 +1,87 @@
+//! Eight packets at once.
+
+use core::arch::x86_64::{
+    __m256i, _mm_loadl_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_cmpeq_epi32,
+    _mm256_cvtepu8_epi32, _mm256_i32gather_epi32, _mm256_lddqu_si256, _mm256_or_si256,
+    _mm256_set1_epi32, _mm256_setzero_si256, _mm256_storeu_si256, _mm256_sub_epi16,
+    _mm256_subs_epu16, _mm256_testz_si256, _mm256_xor_si256,
+};
+
+use super::{Places, Rules, Work, of_vectors, run_of};
+use crate::burst::BURST_MAX;
+use crate::conditions::{Conditions, Masked};
+use crate::flow_key::IS_V6;
+use crate::keys::{Column, Keys};
+
+type Words = __m256i;
+const LANES: usize = 8;
+
+of_vectors!("avx2");
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn splat(word: u32) -> Words {
+    _mm256_set1_epi32(word.cast_signed())
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(words: &[u32; LANES]) -> Words {
+    // SAFETY: the array is as long as the vector, and no alignment is asked for.
+    unsafe { _mm256_lddqu_si256(words.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn list(which: &[u8]) -> Words {
+    let mut places = [0; LANES];
+    places.iter_mut().zip(which).for_each(|(to, &from)| *to = from % BURST_MAX as u8);
+    // SAFETY: eight bytes are read, which the array has.
+    _mm256_cvtepu8_epi32(unsafe { _mm_loadl_epi64(places.as_ptr().cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn gather(column: &Column, places: Words) -> Words {
+    // SAFETY: every place is one that `list` gave, below `BURST_MAX` and so inside the column.
+    unsafe { _mm256_i32gather_epi32::<4>(column.as_ptr().cast(), places) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn words_of(words: Words) -> [u32; LANES] {
+    let mut array = [0; LANES];
+    // SAFETY: the array is as long as the vector, and no alignment is asked for.
+    unsafe { _mm256_storeu_si256(array.as_mut_ptr().cast(), words) };
+    array
+}
+
+/// `differs`, and not zero where a word is not as it should be.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn difference(differs: Words, word: Words, masked: Masked) -> Words {
+    let difference = _mm256_xor_si256(word, splat(masked.value));
+    _mm256_or_si256(differs, _mm256_and_si256(difference, splat(masked.mask)))
+}
+
+/// Not zero where a port is outside of its range.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn outside(ports: Words, from: u32, span: u32) -> Words {
+    // How far it is above the lowest, and by how much that exceeds the span: saturated.
+    _mm256_subs_epu16(_mm256_sub_epi16(ports, splat(from)), splat(span))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn has_any(words: Words, bit: u32) -> bool {
+    _mm256_testz_si256(words, splat(bit)) == 0
+}
+
+/// `place` where nothing differs, `found` elsewhere.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn choose(found: Words, place: u32, differs: Words) -> Words {
+    let matches = _mm256_cmpeq_epi32(differs, _mm256_setzero_si256());
+    _mm256_blendv_epi8(found, splat(place), matches)
+}

@@ -1,0 +1,88 @@
+//! Sixteen packets at once.
+
+use core::arch::x86_64::{
+    __m512i, _mm_loadu_si128, _mm512_cvtepu8_epi32, _mm512_i32gather_epi32, _mm512_loadu_si512,
+    _mm512_mask_mov_epi32, _mm512_set1_epi32, _mm512_storeu_si512, _mm512_sub_epi16,
+    _mm512_subs_epu16, _mm512_ternarylogic_epi32, _mm512_test_epi32_mask, _mm512_testn_epi32_mask,
+    _mm512_xor_si512,
+};
+
+use super::{Places, Rules, Work, of_vectors, run_of};
+use crate::burst::BURST_MAX;
+use crate::conditions::{Conditions, Masked};
+use crate::flow_key::IS_V6;
+use crate::keys::{Column, Keys};
+
+type Words = __m512i;
+const LANES: usize = 16;
+
+of_vectors!("avx512f,avx512bw");
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn splat(word: u32) -> Words {
+    _mm512_set1_epi32(word.cast_signed())
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(words: &[u32; LANES]) -> Words {
+    // SAFETY: the array is as long as the vector, and no alignment is asked for.
+    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn list(which: &[u8]) -> Words {
+    let mut places = [0; LANES];
+    places.iter_mut().zip(which).for_each(|(to, &from)| *to = from % BURST_MAX as u8);
+    // SAFETY: sixteen bytes are read, which the array has; no alignment is asked for.
+    _mm512_cvtepu8_epi32(unsafe { _mm_loadu_si128(places.as_ptr().cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn gather(column: &Column, places: Words) -> Words {
+    // SAFETY: every place is one that `list` gave, below `BURST_MAX` and so inside the column.
+    unsafe { _mm512_i32gather_epi32::<4>(places, column.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn words_of(words: Words) -> [u32; LANES] {
+    let mut array = [0; LANES];
+    // SAFETY: the array is as long as the vector, and no alignment is asked for.
+    unsafe { _mm512_storeu_si512(array.as_mut_ptr().cast(), words) };
+    array
+}
+
+/// `differs`, and not zero where a word is not as it should be.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn difference(differs: Words, word: Words, masked: Masked) -> Words {
+    // The truth table of a | (b & c).
+    const OR_AND: i32 = 0b1111_1000;
+    let difference = _mm512_xor_si512(word, splat(masked.value));
+    _mm512_ternarylogic_epi32::<OR_AND>(differs, difference, splat(masked.mask))
+}
+
+/// Not zero where a port is outside of its range.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn outside(ports: Words, from: u32, span: u32) -> Words {
+    // How far it is above the lowest, and by how much that exceeds the span: saturated.
+    _mm512_subs_epu16(_mm512_sub_epi16(ports, splat(from)), splat(span))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn has_any(words: Words, bit: u32) -> bool {
+    _mm512_test_epi32_mask(words, splat(bit)) != 0
+}
+
+/// `place` where nothing differs, `found` elsewhere.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn choose(found: Words, place: u32, differs: Words) -> Words {
+    _mm512_mask_mov_epi32(found, _mm512_testn_epi32_mask(differs, differs), splat(place))
+}
