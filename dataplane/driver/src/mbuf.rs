@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "the fields and the bytes of a packet buffer are DPDK's memory")]
 
 use core::fmt;
+use core::hint;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::slice;
@@ -100,6 +101,8 @@ fn bytes(segment: &rte_mbuf) -> &[u8] {
 fn bytes_mut(segment: &mut rte_mbuf, offset: u16, len: u16) -> &mut [u8] {
     let start = segment.buf_addr.cast::<u8>().wrapping_add(offset.into());
     debug_assert!(u32::from(offset) + u32::from(len) <= u32::from(segment.buf_len));
+    // SAFETY: inside the segment's memory. Said, because the compiler asks otherwise.
+    unsafe { hint::assert_unchecked(!start.is_null()) };
     // SAFETY: the callers pass ranges inside `buf_len`; borrowed mutably from the only handle.
     unsafe { slice::from_raw_parts_mut(start, len.into()) }
 }
@@ -177,9 +180,9 @@ impl engine::port::Mbuf for Mbuf {
         let raw = self.raw_mut();
         let len = u16::try_from(len).ok()?;
         let offset = raw.data_off.checked_sub(len)?;
-        let data_len = raw.data_len.checked_add(len)?;
         raw.data_off = offset;
-        raw.data_len = data_len;
+        // Up to the end of the segment it is less than 2^16.
+        raw.data_len += len;
         raw.pkt_len += u32::from(len);
         Some(bytes_mut(raw, offset, len))
     }

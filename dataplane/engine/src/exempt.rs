@@ -2,26 +2,28 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::flow_key::{Addresses, FlowKey, HAS_PORTS, IS_V6, NO_PROTOCOL, NOT_IP};
+use crate::flow_key::{Addresses, FlowKey, HAS_PORTS, IS_V6, NO_PROTOCOL, NOT_IP, word, words};
 use crate::keys::{Column, Keys};
 use crate::rule::UDP;
 use crate::simd;
 use crate::snapshot::ExemptSpec;
 
-/// 169.254.0.0/16, where the IPv4 services live.
-const LINK_LOCAL: u32 = 0xa9fe;
-/// `fd00:ec2::/32`, where the IPv6 services live.
-const SERVICES6: u32 = 0xfd00_0ec2;
+/// 169.254.0.0/16, where the IPv4 services live, as packets have it.
+const LINK_LOCAL: u32 = 0xa9fe_0000u32.to_be();
+const LINK_LOCAL_MASK: u32 = 0xffff_0000u32.to_be();
+/// `fd00:ec2::/32`, where the IPv6 services live, as packets have it.
+const SERVICES6: u32 = 0xfd00_0ec2u32.to_be();
 /// Instance metadata, 169.254.169.254.
-const METADATA: u32 = 0xa9fe_a9fe;
+const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// Instance metadata, `fd00:ec2::254`.
-const METADATA6: u128 = 0xfd00_0ec2_0000_0000_0000_0000_0000_0254;
+const METADATA6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 /// Link-local NTP, 169.254.169.123.
-const NTP: u32 = 0xa9fe_a97b;
+const NTP: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 123);
 /// Link-local NTP, `fd00:ec2::123`.
-const NTP6: u128 = 0xfd00_0ec2_0000_0000_0000_0000_0000_0123;
+const NTP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x123);
 /// Windows activation, 169.254.169.250 and .251, on this TCP port.
-const ACTIVATION: [u32; 2] = [0xa9fe_a9fa, 0xa9fe_a9fb];
+const ACTIVATION: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(169, 254, 169, 250), Ipv4Addr::new(169, 254, 169, 251)];
 const ACTIVATION_PORT: u16 = 1688;
 const DHCP: [u16; 2] = [67, 68];
 const DHCPV6: [u16; 2] = [546, 547];
@@ -36,7 +38,7 @@ pub struct Exempt {
     vxlan_port: u16,
     underlay: Vec<IpAddr>,
     amazon_dns: Vec<IpAddr>,
-    /// Last words of the resolvers that are not among the link-local services.
+    /// Last words, as packets have them, of the resolvers that are not among the link-local services.
     resolvers: Vec<u32>,
 }
 
@@ -53,10 +55,10 @@ impl Exempt {
     /// `underlay`: every address of our own that copies may come from.
     pub fn new(spec: &ExemptSpec, vxlan_port: u16, underlay: impl Iterator<Item = IpAddr>) -> Self {
         let others = spec.amazon_dns.iter().filter_map(|&resolver| match resolver {
-            IpAddr::V4(v4) => Some(u32::from(v4)).filter(|word| word >> 16 != LINK_LOCAL),
+            IpAddr::V4(v4) => (!v4.is_link_local()).then_some(word(v4)),
             IpAddr::V6(v6) => {
-                let address = u128::from(v6);
-                ((address >> 96) as u32 != SERVICES6).then_some(address as u32)
+                let [first, .., last] = words(v6);
+                (first != SERVICES6).then_some(last)
             }
         });
         Self {
@@ -106,7 +108,7 @@ impl Exempt {
         let [src_high, .., src] = keys.src.each_ref().map(step);
         let [dst_high, .., dst] = keys.dst.each_ref().map(step);
         let (ports, class) = (step(&keys.ports), step(&keys.class));
-        let is_service = |word: u32| word >> 16 == LINK_LOCAL;
+        let is_service = |word: u32| word & LINK_LOCAL_MASK == LINK_LOCAL;
         let is_port = |port: u32| {
             let others = DHCP.iter().chain(&DHCPV6).map(|&other| port == u32::from(other));
             others.fold(port == u32::from(self.vxlan_port), |any, is_other| any | is_other)
@@ -155,8 +157,8 @@ impl simd::Work for HasSuspects<'_> {
 /// Source and destination.
 fn ends(key: &FlowKey) -> [IpAddr; 2] {
     match key.addresses() {
-        Addresses::V4 { src, dst } => [src, dst].map(|end| Ipv4Addr::from(end).into()),
-        Addresses::V6 { src, dst } => [src, dst].map(|end| Ipv6Addr::from(end).into()),
+        Addresses::V4 { src, dst } => [src.into(), dst.into()],
+        Addresses::V6 { src, dst } => [src.into(), dst.into()],
     }
 }
 
@@ -178,7 +180,7 @@ fn is_on_aws_list(key: &FlowKey) -> bool {
     }
 }
 
-fn is_activation(address: u32, port: u16, key: &FlowKey) -> bool {
+fn is_activation(address: Ipv4Addr, port: u16, key: &FlowKey) -> bool {
     key.is_tcp() && ACTIVATION.contains(&address) && port == ACTIVATION_PORT
 }
 
@@ -201,12 +203,8 @@ mod tests {
 
     fn key(src: &str, dst: &str, protocol: u8, ports: Option<(u16, u16)>) -> FlowKey {
         let addresses = match (src.parse().unwrap(), dst.parse().unwrap()) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                Addresses::V4 { src: src.into(), dst: dst.into() }
-            }
-            (IpAddr::V6(src), IpAddr::V6(dst)) => {
-                Addresses::V6 { src: src.into(), dst: dst.into() }
-            }
+            (IpAddr::V4(src), IpAddr::V4(dst)) => Addresses::V4 { src, dst },
+            (IpAddr::V6(src), IpAddr::V6(dst)) => Addresses::V6 { src, dst },
             _ => unreachable!("one family"),
         };
         let ports = ports.map(|(s, d)| (u32::from(s) << 16 | u32::from(d)).to_be_bytes());

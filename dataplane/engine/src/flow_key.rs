@@ -1,23 +1,25 @@
 //! What rules look at: addresses, protocol and ports of one packet, and the hash of its flow.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use crate::rule::{TCP, UDP};
 
-/// Source and destination, host byte order.
+/// Source and destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Addresses {
     /// IPv4.
     V4 {
         /// Source.
-        src: u32,
+        src: Ipv4Addr,
         /// Destination.
-        dst: u32,
+        dst: Ipv4Addr,
     },
     /// IPv6.
     V6 {
         /// Source.
-        src: u128,
+        src: Ipv6Addr,
         /// Destination.
-        dst: u128,
+        dst: Ipv6Addr,
     },
 }
 
@@ -28,7 +30,7 @@ pub enum Addresses {
 /// mispredicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowKey {
-    /// Source address, the uppermost word first; an IPv4 address is the last word.
+    /// Source address as it stands in the packet, word by word; an IPv4 address is the last word.
     pub(crate) src: [u32; 4],
     /// Destination address.
     pub(crate) dst: [u32; 4],
@@ -65,7 +67,7 @@ impl FlowKey {
         fragment: Option<u8>,
     ) -> Self {
         let (src, dst, family) = match addresses {
-            Addresses::V4 { src, dst } => ([0, 0, 0, src], [0, 0, 0, dst], 0),
+            Addresses::V4 { src, dst } => ([0, 0, 0, word(src)], [0, 0, 0, word(dst)], 0),
             Addresses::V6 { src, dst } => (words(src), words(dst), IS_V6),
         };
         let ports_word = ports.map_or(0, u32::from_be_bytes);
@@ -84,9 +86,11 @@ impl FlowKey {
     #[inline]
     pub fn addresses(&self) -> Addresses {
         if self.is_v6() {
-            Addresses::V6 { src: whole(self.src), dst: whole(self.dst) }
+            let [src, dst] = [self.src, self.dst].map(|words| Ipv6Addr::from(octets(words)));
+            Addresses::V6 { src, dst }
         } else {
-            Addresses::V4 { src: self.src[3], dst: self.dst[3] }
+            let [src, dst] = [self.src[3], self.dst[3]].map(|word| word.to_ne_bytes().into());
+            Addresses::V4 { src, dst }
         }
     }
 
@@ -148,8 +152,10 @@ fn hash(src: [u32; 4], dst: [u32; 4], protocol: u8, ports: u32) -> u16 {
     // Added to each, so that small addresses make no small product.
     const OFFSET: u64 = 0x243f_6a88_85a3_08d3;
     // Rotated apart: subnets and hosts are numbered alike, and one may not make up for the other.
-    let end = |[a, b, c, d]: [u32; 4], port: u32| {
-        let (high, low) = (join(a, b), join(c, d));
+    let end = |address: [u32; 4], port: u32| {
+        // The same on every machine: the last byte of an address is its last word's uppermost.
+        let [a, b, c, d] = address.map(u32::from_le);
+        let (high, low) = (join(b, a), join(c, d));
         (high.rotate_left(23) ^ low ^ u64::from(port) << 40).wrapping_add(OFFSET)
     };
     let product = u128::from(end(src, ports >> 16)) * u128::from(end(dst, ports & 0xffff));
@@ -157,15 +163,23 @@ fn hash(src: [u32; 4], dst: [u32; 4], protocol: u8, ports: u32) -> u16 {
     (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 50) as u16
 }
 
-/// The words of an address, the uppermost first.
+/// The word of an IPv4 address, as it stands in a packet.
 #[inline]
-pub(crate) fn words(address: u128) -> [u32; 4] {
-    [96, 64, 32, 0].map(|shift| (address >> shift) as u32)
+pub(crate) fn word(address: Ipv4Addr) -> u32 {
+    u32::from_ne_bytes(address.octets())
 }
 
+/// The words of an IPv6 address, as they stand in a packet.
 #[inline]
-fn whole([a, b, c, d]: [u32; 4]) -> u128 {
-    u128::from(join(a, b)) << 64 | u128::from(join(c, d))
+pub(crate) fn words(address: Ipv6Addr) -> [u32; 4] {
+    let octets = address.octets();
+    let (words, _) = octets.as_chunks();
+    let word = |at: usize| u32::from_ne_bytes(words[at]);
+    [word(0), word(1), word(2), word(3)]
+}
+
+fn octets(words: [u32; 4]) -> [u8; 16] {
+    core::array::from_fn(|at| words[at / 4].to_ne_bytes()[at % 4])
 }
 
 #[inline]
@@ -182,8 +196,8 @@ mod tests {
 
     fn addresses() -> impl Strategy<Value = Addresses> {
         prop_oneof![
-            any::<(u32, u32)>().prop_map(|(src, dst)| Addresses::V4 { src, dst }),
-            any::<(u128, u128)>().prop_map(|(src, dst)| Addresses::V6 { src, dst }),
+            any::<(Ipv4Addr, Ipv4Addr)>().prop_map(|(src, dst)| Addresses::V4 { src, dst }),
+            any::<(Ipv6Addr, Ipv6Addr)>().prop_map(|(src, dst)| Addresses::V6 { src, dst }),
         ]
     }
 
@@ -232,7 +246,8 @@ mod tests {
     }
 
     fn tcp(src: u32, dst: u32, ports: (u16, u16)) -> FlowKey {
-        FlowKey::new(Addresses::V4 { src, dst }, Some(TCP), Some(wire(ports)), None)
+        let addresses = Addresses::V4 { src: src.into(), dst: dst.into() };
+        FlowKey::new(addresses, Some(TCP), Some(wire(ports)), None)
     }
 
     #[test]
@@ -256,8 +271,10 @@ mod tests {
         const ESP: u8 = 50;
         assert_spread((0..16_384u32).map(|n| {
             let (subnet, host) = (u128::from(n >> 7), u128::from(n & 127) + 1);
-            let addresses =
-                Addresses::V6 { src: SITE | subnet << 64 | host, dst: SITE | 0xffff << 64 | 1 };
+            let addresses = Addresses::V6 {
+                src: (SITE | subnet << 64 | host).into(),
+                dst: (SITE | 0xffff << 64 | 1).into(),
+            };
             FlowKey::new(addresses, Some(ESP), None, None)
         }));
     }

@@ -75,9 +75,18 @@ mod tests {
     #[test]
     fn a_key_is_read_back_whatever_stood_there_before() {
         let ports = Some([0x04, 0x01, 0x01, 0xbb]);
-        let v6 =
-            FlowKey::new(Addresses::V6 { src: u128::MAX, dst: 7 << 100 }, Some(17), ports, None);
-        let v4 = FlowKey::new(Addresses::V4 { src: 0x0a00_0001, dst: u32::MAX }, None, None, None);
+        let v6 = FlowKey::new(
+            Addresses::V6 { src: u128::MAX.into(), dst: (7 << 100).into() },
+            Some(17),
+            ports,
+            None,
+        );
+        let v4 = FlowKey::new(
+            Addresses::V4 { src: [10, 0, 0, 1].into(), dst: u32::MAX.into() },
+            None,
+            None,
+            None,
+        );
         let mut keys = Keys::default();
         for key in [v6, v4, FlowKey::EMPTY, v6] {
             keys.set(63, &key);

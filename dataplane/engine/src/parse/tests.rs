@@ -66,7 +66,7 @@ fn udp_over_ipv4_is_read_with_its_ports() {
             tags_len: 0,
             vid: 0,
             key: FlowKey::new(
-                Addresses::V4 { src: 0x0a00_0001, dst: 0x0a00_0002 },
+                Addresses::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() },
                 Some(UDP),
                 Some([4, 1, 1, 187]),
                 None

@@ -1,10 +1,10 @@
 //! The linear table: every rule for every packet. The oracle of every faster one.
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Match, RuleTable, TableRule, Verdict};
 use crate::conditions::{Conditions, Masked};
-use crate::flow_key::{FlowKey, IS_V6, words};
+use crate::flow_key::{FlowKey, IS_V6, word, words};
 use crate::keys::Keys;
 use crate::simd;
 
@@ -17,14 +17,13 @@ pub struct LinearTable {
     verdicts: Vec<Verdict>,
 }
 
-/// The words of a network; of an IPv4 network the last.
-fn masked(net: IpNet) -> [Masked; 4] {
-    let (address, mask) = match net {
-        IpNet::V4(net) => (u32::from(net.network()).into(), u32::from(net.netmask()).into()),
-        IpNet::V6(net) => (u128::from(net.network()), u128::from(net.netmask())),
-    };
-    let (values, masks) = (words(address), words(mask));
-    [0, 1, 2, 3].map(|word| Masked { value: values[word], mask: masks[word] })
+fn masked_v4(net: Ipv4Net) -> [Masked; 1] {
+    [Masked { value: word(net.network()), mask: word(net.netmask()) }]
+}
+
+fn masked_v6(net: Ipv6Net) -> [Masked; 4] {
+    let (values, masks) = (words(net.network()), words(net.netmask()));
+    core::array::from_fn(|at| Masked { value: values[at], mask: masks[at] })
 }
 
 impl RuleTable for LinearTable {
@@ -32,13 +31,13 @@ impl RuleTable for LinearTable {
         let mut table = Self::default();
         for (entry, place) in rules.iter().zip(0..) {
             let rule = entry.rule;
-            let nets = [masked(rule.source), masked(rule.destination)];
             match (rule.source, rule.destination) {
-                (IpNet::V4(_), IpNet::V4(_)) => {
-                    let nets = nets.map(|[.., word]| [word]);
+                (IpNet::V4(src), IpNet::V4(dst)) => {
+                    let nets = [masked_v4(src), masked_v4(dst)];
                     table.v4.push(Conditions::new(rule, place, 0, nets));
                 }
-                (IpNet::V6(_), IpNet::V6(_)) => {
+                (IpNet::V6(src), IpNet::V6(dst)) => {
+                    let nets = [masked_v6(src), masked_v6(dst)];
                     table.v6.push(Conditions::new(rule, place, IS_V6, nets));
                 }
                 // A mixed rule matches nothing; `View::compile` refuses it before it comes here.

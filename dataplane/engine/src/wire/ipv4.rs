@@ -24,7 +24,7 @@ impl Header<'_> {
 
     /// More fragments follow, or went before.
     pub const fn is_fragment(self) -> bool {
-        u16::from_be_bytes([self.0[6], self.0[7]]) & 0x3fff != 0
+        u16::from_ne_bytes([self.0[6], self.0[7]]) & 0x3fffu16.to_be() != 0
     }
 
     /// Header length with options, in bytes; at least 20 in a sound header.
@@ -53,13 +53,13 @@ impl Header<'_> {
     }
 
     /// Source address.
-    pub const fn src(self) -> u32 {
-        u32::from_be_bytes([self.0[12], self.0[13], self.0[14], self.0[15]])
+    pub const fn src(self) -> Ipv4Addr {
+        Ipv4Addr::new(self.0[12], self.0[13], self.0[14], self.0[15])
     }
 
     /// Destination address.
-    pub const fn dst(self) -> u32 {
-        u32::from_be_bytes([self.0[16], self.0[17], self.0[18], self.0[19]])
+    pub const fn dst(self) -> Ipv4Addr {
+        Ipv4Addr::new(self.0[16], self.0[17], self.0[18], self.0[19])
     }
 }
 
@@ -93,7 +93,8 @@ mod tests {
         assert_eq!((header.version(), header.header_len(), header.total_len()), (4, 20, 96));
         assert_eq!((header.protocol(), header.fragment_offset()), (17, 0));
         assert!(!header.has_more_fragments());
-        assert_eq!((header.src(), header.dst()), (0xc000_0201, 0xc000_020a));
+        assert_eq!(header.src(), Ipv4Addr::new(192, 0, 2, 1));
+        assert_eq!(header.dst(), Ipv4Addr::new(192, 0, 2, 10));
         assert_eq!(checksum::finish(checksum::sum(&bytes)), 0);
     }
 

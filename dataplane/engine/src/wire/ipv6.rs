@@ -42,13 +42,13 @@ impl Header<'_> {
     }
 
     /// Source address.
-    pub fn src(self) -> u128 {
-        self.0[8..].first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes))
+    pub fn src(self) -> Ipv6Addr {
+        self.0[8..].first_chunk().map_or(Ipv6Addr::UNSPECIFIED, |bytes| Ipv6Addr::from(*bytes))
     }
 
     /// Destination address.
-    pub fn dst(self) -> u128 {
-        self.0[24..].first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes))
+    pub fn dst(self) -> Ipv6Addr {
+        self.0[24..].first_chunk().map_or(Ipv6Addr::UNSPECIFIED, |bytes| Ipv6Addr::from(*bytes))
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
         emit(&mut bytes, src, dst, 17, 255, 76);
         let header = Header(&bytes);
         assert_eq!((header.version(), header.payload_len(), header.next_header()), (6, 76, 17));
-        assert_eq!((header.src(), header.dst()), (src.into(), dst.into()));
+        assert_eq!((header.src(), header.dst()), (src, dst));
         assert_eq!(bytes[..4], [0x60, 0, 0, 0]);
     }
 }

@@ -10,10 +10,10 @@ use crate::units::{FilterIndex, RuleIndex, SessionIndex};
 fn matches_rule(rule: &FilterRule, key: &FlowKey) -> bool {
     let addresses = match (rule.source, rule.destination, key.addresses()) {
         (IpNet::V4(s), IpNet::V4(d), Addresses::V4 { src, dst }) => {
-            s.contains(&std::net::Ipv4Addr::from(src)) && d.contains(&std::net::Ipv4Addr::from(dst))
+            s.contains(&src) && d.contains(&dst)
         }
         (IpNet::V6(s), IpNet::V6(d), Addresses::V6 { src, dst }) => {
-            s.contains(&std::net::Ipv6Addr::from(src)) && d.contains(&std::net::Ipv6Addr::from(dst))
+            s.contains(&src) && d.contains(&dst)
         }
         _ => false,
     };
@@ -81,8 +81,10 @@ fn key() -> impl Strategy<Value = FlowKey> {
     let port = || prop_oneof![0u16..5, 65_531u16..=65_535];
     (
         prop_oneof![
-            (0u32..5, 0u32..5).prop_map(|(src, dst)| Addresses::V4 { src, dst }),
-            (0u128..5, 0u128..5).prop_map(|(src, dst)| Addresses::V6 { src, dst }),
+            (0u32..5, 0u32..5)
+                .prop_map(|(src, dst)| Addresses::V4 { src: src.into(), dst: dst.into() }),
+            (0u128..5, 0u128..5)
+                .prop_map(|(src, dst)| Addresses::V6 { src: src.into(), dst: dst.into() }),
         ],
         prop::option::of((port(), port())),
         prop::sample::select(vec![None, Some(0), Some(TCP), Some(UDP), Some(1)]),
