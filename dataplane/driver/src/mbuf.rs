@@ -78,6 +78,15 @@ impl Mbuf {
         Ok(())
     }
 
+    /// `append` where the last segment is not the first.
+    #[cold]
+    fn append_to_chain(&mut self, len: u16) -> Option<&mut [u8]> {
+        let total = self.raw().pkt_len.checked_add(len.into())?;
+        let place = grow(self.last_mut(), len)?;
+        self.raw_mut().pkt_len = total;
+        Some(bytes_mut(self.last_mut(), place, len))
+    }
+
     /// Frees the segments behind `kept`, the last of `count` that stay.
     fn cut_after(&mut self, mut kept: NonNull<rte_mbuf>, count: u16) {
         // SAFETY: `kept` is in the chain that `self` owns (the caller walked there).
@@ -105,6 +114,17 @@ fn bytes_mut(segment: &mut rte_mbuf, offset: u16, len: u16) -> &mut [u8] {
     unsafe { hint::assert_unchecked(!start.is_null()) };
     // SAFETY: the callers pass ranges inside `buf_len`; borrowed mutably from the only handle.
     unsafe { slice::from_raw_parts_mut(start, len.into()) }
+}
+
+/// Lengthens a segment and tells where its new bytes begin; `None` (and no change) where its memory
+/// ends before.
+#[inline]
+fn grow(segment: &mut rte_mbuf, len: u16) -> Option<u16> {
+    // Up to the end of the segment's memory all is less than 2^16.
+    let end = segment.data_off + segment.data_len;
+    let fits = len <= segment.buf_len - end;
+    segment.data_len += if fits { len } else { 0 };
+    fits.then_some(end)
 }
 
 /// Frees whole chains; null pointers are skipped by DPDK.
@@ -190,15 +210,13 @@ impl engine::port::Mbuf for Mbuf {
     #[inline]
     fn append(&mut self, len: usize) -> Option<&mut [u8]> {
         let len = u16::try_from(len).ok()?;
-        let total = self.raw().pkt_len.checked_add(len.into())?;
-        let last = self.last_mut();
-        let end = last.data_off.checked_add(last.data_len)?;
-        if len > last.buf_len.checked_sub(end)? {
-            return None;
+        if self.raw().nb_segs != 1 {
+            return self.append_to_chain(len);
         }
-        last.data_len += len;
-        self.raw_mut().pkt_len = total;
-        Some(bytes_mut(self.last_mut(), end, len))
+        let raw = self.raw_mut();
+        let place = grow(raw, len)?;
+        raw.pkt_len += u32::from(len);
+        Some(bytes_mut(raw, place, len))
     }
 
     #[inline]

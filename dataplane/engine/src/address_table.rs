@@ -1,5 +1,7 @@
 //! Interfaces by link-layer address, for the frames of a port whose interfaces addresses tell apart.
 
+use core::hint::select_unpredictable;
+
 use crate::source::Source;
 use crate::wire::ethernet::{self, ADDRESSES_LEN};
 
@@ -56,10 +58,9 @@ impl AddressTable {
     pub fn sources(&self, addresses: &[u8; ADDRESSES_LEN]) -> [Source; 2] {
         let (dst, src) = ethernet::address_bits(addresses);
         let [from, to] = [src, dst].map(|address| &self.slots[place(address, self.factor)]);
-        [
-            if from.address == src { from.egress } else { Source::NONE },
-            if to.address == dst { to.ingress } else { Source::NONE },
-        ]
+        // Who is among the addresses is as random as the traffic.
+        let source = |is_one, source| select_unpredictable(is_one, source, Source::NONE);
+        [source(from.address == src, from.egress), source(to.address == dst, to.ingress)]
     }
 }
 

@@ -35,10 +35,10 @@ impl Mac {
         self.as_u64() == 0
     }
 
-    /// The address as a number below 2^48, first byte most significant.
+    /// The address as a number below 2^48, first byte least significant.
     pub const fn as_u64(self) -> u64 {
         let mac = self.0;
-        u64::from_be_bytes([0, 0, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]])
+        u64::from_le_bytes([mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], 0, 0])
     }
 }
 

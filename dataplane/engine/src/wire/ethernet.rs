@@ -27,13 +27,13 @@ pub fn address_bits(addresses: &[u8; ADDRESSES_LEN]) -> (u64, u64) {
     (dst_bits(addresses).unwrap_or(0), src_bits(addresses).unwrap_or(0))
 }
 
-/// The destination address as a number, first byte most significant; `None` for a frame that is too
+/// The destination address as a number, first byte least significant; `None` for a frame that is too
 /// short to have it.
 #[inline]
 pub fn dst_bits(frame: &[u8]) -> Option<u64> {
     match frame.first_chunk() {
         // Eight bytes at once, less the two of the source address.
-        Some(bytes) => Some(u64::from_be_bytes(*bytes) >> 16),
+        Some(bytes) => Some(u64::from_le_bytes(*bytes) & 0xffff_ffff_ffff),
         None => frame.first_chunk().map(|bytes| Mac(*bytes).as_u64()),
     }
 }
@@ -43,7 +43,7 @@ pub fn dst_bits(frame: &[u8]) -> Option<u64> {
 pub fn src_bits(frame: &[u8]) -> Option<u64> {
     let addresses: &[u8; ADDRESSES_LEN] = frame.first_chunk()?;
     // The last eight bytes of both addresses, less the two of the destination address.
-    addresses.last_chunk().map(|bytes| u64::from_be_bytes(*bytes) & 0xffff_ffff_ffff)
+    addresses.last_chunk().map(|bytes| u64::from_le_bytes(*bytes) >> 16)
 }
 
 /// Writes a header.
