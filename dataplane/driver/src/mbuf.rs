@@ -120,11 +120,12 @@ fn bytes_mut(segment: &mut rte_mbuf, offset: u16, len: u16) -> &mut [u8] {
 /// ends before.
 #[inline]
 fn grow(segment: &mut rte_mbuf, len: u16) -> Option<u16> {
-    // Up to the end of the segment's memory all is less than 2^16.
-    let end = segment.data_off + segment.data_len;
-    let fits = len <= segment.buf_len - end;
-    segment.data_len += if fits { len } else { 0 };
-    fits.then_some(end)
+    let end = u32::from(segment.data_off) + u32::from(segment.data_len);
+    if end + u32::from(len) > u32::from(segment.buf_len) {
+        return None;
+    }
+    segment.data_len += len;
+    Some(end as u16)
 }
 
 /// Frees whole chains; null pointers are skipped by DPDK.

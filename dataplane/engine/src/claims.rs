@@ -39,6 +39,7 @@ impl PortSources {
     /// Makes ready for frames what has been claimed. Without it all is the same, but slower.
     /// Thread: publisher.
     pub fn compile(&mut self) {
+        self.by_address = None;
         if self.egress.has_addresses_only() && self.ingress.has_addresses_only() {
             let claims = self.egress.all.iter().chain(&self.ingress.all);
             let addresses: BTreeSet<u64> = claims.map(|&(mac, ..)| address(mac)).collect();

@@ -43,8 +43,9 @@ impl Default for Scratch {
     }
 }
 
-/// Mirrors one burst that `port` received; returns the bytes of its frames. `is_tap` says that nobody else needs the frames: then
-/// they are consumed. Copies wait in their tool ports for the caller to flush.
+/// Mirrors one burst that `port` received; returns the bytes of its frames. `is_tap` says that nobody
+/// else needs the frames: then they are consumed. Copies wait in their tool ports for the caller to
+/// flush.
 /// Thread: worker. Cost: no allocation, no lock, no clock.
 pub fn mirror_burst<D: Devices, T: RuleTable>(
     view: &View<T>,

@@ -13,8 +13,14 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 
+#[cfg(target_arch = "x86_64")]
+use crate::burst::BURST_MAX;
 use crate::conditions::Conditions;
 use crate::keys::Keys;
+
+/// So many rules are compared without a branch; then it is seen whether any packet needs more.
+#[cfg(target_arch = "x86_64")]
+const BLOCK: usize = 8;
 
 /// Rules by family, and what is found where none matches.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +80,7 @@ pub(crate) fn widest<W: Work>(work: W) -> W::Output {
 #[cfg(target_arch = "x86_64")]
 #[inline]
 fn run_of(which: &[u8]) -> Option<usize> {
-    let &start = which.first()?;
+    let &start = which.first().filter(|start| usize::from(**start) < BURST_MAX)?;
     let places = which.iter().zip(0u8..);
     let misplaced = places.fold(0, |bits, (&at, n)| bits | at.wrapping_sub(n) ^ start);
     (misplaced == 0).then_some(start.into())
@@ -91,8 +97,8 @@ enum Places<V> {
 }
 
 /// What is the same for all vectors, made of what its module says of them: `Words` (one word of each
-/// of `LANES` packets), `splat`, `load`, `gather`, `list`, `words_of`, `difference`, `outside`,
-/// `has_any`, `choose`.
+/// of `LANES` packets), `splat`, `load`, `gather`, `list`, `words_of`, `or`, `min`, `difference`,
+/// `outside`, `is_settled`, `choose`.
 #[cfg(target_arch = "x86_64")]
 macro_rules! of_vectors {
     ($features:literal) => {
@@ -126,18 +132,36 @@ macro_rules! of_vectors {
         #[inline]
         #[target_feature(enable = $features)]
         fn first(rules: Rules<'_>, packets: Packets<'_>) -> Words {
-            let (class, ports) =
-                (packets.words(&packets.keys.class), packets.words(&packets.keys.ports));
-            let mut found = splat(rules.none);
-            // The first rule comes last, and wins.
-            let addresses = packets.addresses();
-            for rule in rules.v4.iter().rev() {
-                found = choose(found, rule.place, differences(rule, addresses, class, ports));
+            let v4 = first_of_family(rules.v4, 0, rules.none, packets);
+            or(v4, first_of_family(rules.v6, IS_V6, rules.none, packets))
+        }
+
+        /// The same for packets of one family; 0 for the others.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn first_of_family<const WORDS: usize>(
+            rules: &[Conditions<WORDS>],
+            family: u32,
+            none: u32,
+            packets: Packets<'_>,
+        ) -> Words {
+            let class = packets.words(&packets.keys.class);
+            let is_other = Masked { value: family, mask: IS_V6 };
+            let mut found = choose(splat(0), none, difference(splat(0), class, is_other));
+            if is_settled(found, none) {
+                return found;
             }
-            if has_any(class, IS_V6) {
-                let addresses = packets.addresses();
-                for rule in rules.v6.iter().rev() {
-                    found = choose(found, rule.place, differences(rule, addresses, class, ports));
+            let (ports, addresses) = (packets.words(&packets.keys.ports), packets.addresses());
+            for block in rules.chunks(BLOCK) {
+                let mut first = splat(none);
+                // The first rule comes last, and wins.
+                for rule in block.iter().rev() {
+                    first = choose(first, rule.place, differences(rule, addresses, class, ports));
+                }
+                // Places ascend from block to block, and none is above them all.
+                found = min(found, first);
+                if is_settled(found, none) {
+                    break;
                 }
             }
             found

@@ -2,12 +2,12 @@
 
 use core::arch::x86_64::{
     __m256i, _mm_loadl_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_cmpeq_epi32,
-    _mm256_cvtepu8_epi32, _mm256_i32gather_epi32, _mm256_lddqu_si256, _mm256_or_si256,
-    _mm256_set1_epi32, _mm256_setzero_si256, _mm256_storeu_si256, _mm256_sub_epi16,
-    _mm256_subs_epu16, _mm256_testz_si256, _mm256_xor_si256,
+    _mm256_cvtepu8_epi32, _mm256_i32gather_epi32, _mm256_lddqu_si256, _mm256_min_epu32,
+    _mm256_or_si256, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_storeu_si256,
+    _mm256_sub_epi16, _mm256_subs_epu16, _mm256_testz_si256, _mm256_xor_si256,
 };
 
-use super::{Places, Rules, Work, of_vectors, run_of};
+use super::{BLOCK, Places, Rules, Work, of_vectors, run_of};
 use crate::burst::BURST_MAX;
 use crate::conditions::{Conditions, Masked};
 use crate::flow_key::IS_V6;
@@ -74,8 +74,22 @@ fn outside(ports: Words, from: u32, span: u32) -> Words {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn has_any(words: Words, bit: u32) -> bool {
-    _mm256_testz_si256(words, splat(bit)) == 0
+fn or(one: Words, other: Words) -> Words {
+    _mm256_or_si256(one, other)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn min(one: Words, other: Words) -> Words {
+    _mm256_min_epu32(one, other)
+}
+
+/// True when no packet is left for which nothing is found.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn is_settled(found: Words, none: u32) -> bool {
+    let is_none = _mm256_cmpeq_epi32(found, splat(none));
+    _mm256_testz_si256(is_none, is_none) != 0
 }
 
 /// `place` where nothing differs, `found` elsewhere.

@@ -1,13 +1,13 @@
 //! Sixteen packets at once.
 
 use core::arch::x86_64::{
-    __m512i, _mm_loadu_si128, _mm512_cvtepu8_epi32, _mm512_i32gather_epi32, _mm512_loadu_si512,
-    _mm512_mask_mov_epi32, _mm512_set1_epi32, _mm512_storeu_si512, _mm512_sub_epi16,
-    _mm512_subs_epu16, _mm512_ternarylogic_epi32, _mm512_test_epi32_mask, _mm512_testn_epi32_mask,
-    _mm512_xor_si512,
+    __m512i, _mm_loadu_si128, _mm512_cmpeq_epi32_mask, _mm512_cvtepu8_epi32,
+    _mm512_i32gather_epi32, _mm512_loadu_si512, _mm512_mask_mov_epi32, _mm512_min_epu32,
+    _mm512_or_si512, _mm512_set1_epi32, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_subs_epu16,
+    _mm512_ternarylogic_epi32, _mm512_testn_epi32_mask, _mm512_xor_si512,
 };
 
-use super::{Places, Rules, Work, of_vectors, run_of};
+use super::{BLOCK, Places, Rules, Work, of_vectors, run_of};
 use crate::burst::BURST_MAX;
 use crate::conditions::{Conditions, Masked};
 use crate::flow_key::IS_V6;
@@ -76,8 +76,21 @@ fn outside(ports: Words, from: u32, span: u32) -> Words {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn has_any(words: Words, bit: u32) -> bool {
-    _mm512_test_epi32_mask(words, splat(bit)) != 0
+fn or(one: Words, other: Words) -> Words {
+    _mm512_or_si512(one, other)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn min(one: Words, other: Words) -> Words {
+    _mm512_min_epu32(one, other)
+}
+
+/// True when no packet is left for which nothing is found.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn is_settled(found: Words, none: u32) -> bool {
+    _mm512_cmpeq_epi32_mask(found, splat(none)) == 0
 }
 
 /// `place` where nothing differs, `found` elsewhere.

@@ -17,11 +17,6 @@ impl Header<'_> {
         self.0[0] >> 4
     }
 
-    /// Version and header length in one byte: 0x45 for IPv4 without options.
-    pub const fn version_and_len(self) -> u8 {
-        self.0[0]
-    }
-
     /// More fragments follow, or went before.
     pub const fn is_fragment(self) -> bool {
         u16::from_ne_bytes([self.0[6], self.0[7]]) & 0x3fffu16.to_be() != 0
