@@ -56,6 +56,11 @@ impl Device {
         self.arguments.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
+    /// How often an argument is given.
+    pub fn count(&self, key: &str) -> usize {
+        self.arguments.iter().filter(|(name, _)| name == key).count()
+    }
+
     /// Adds an argument unless it is there.
     pub fn set_default(&mut self, key: &str, value: impl Display) {
         if self.argument(key).is_none() {

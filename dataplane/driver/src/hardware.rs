@@ -105,11 +105,8 @@ impl Hardware {
             .map(|(plan, spec)| Port::attach(eal, &spec.name, &plan.device)))?;
         let takes_chains = |port: PortIndex| ports.get(port.at()).is_some_and(Port::sends_chains);
         all(plans.iter_mut().zip(&ports).zip(specs).map(|((plan, port), spec)| {
-            if eal.memory() != Memory::Hugepages {
-                plan.socket = -1;
-            }
             let peer_sends_chains = !matches!(plan.role, Role::Wire(peer) if !takes_chains(peer));
-            plan.fit(&spec.name, port.abilities(), peer_sends_chains)
+            plan.fit(&spec.name, port.abilities(), peer_sends_chains, eal.memory())
         }))?;
         let (mut pools, pool_of) = make_rx_pools(eal, &plans, workers.len()).map_err(one)?;
         let mut parts: Vec<WorkerParts> =

@@ -11,6 +11,7 @@ use engine::units::PortIndex;
 use crate::af_packet;
 use crate::device::Device;
 use crate::error::DriverError;
+use crate::memory::Memory;
 use crate::mempool::{CACHE, HEADROOM, PoolPlan};
 use crate::port::Abilities;
 
@@ -84,7 +85,7 @@ impl PortPlan {
             role,
             mtu: spec.mtu,
             // What comes in on a tool port is only counted: one queue is enough.
-            rx_queues: if role == Role::Idle { 1 } else { workers },
+            rx_queues: if role == Role::Idle { 1 } else { queues_of(&device).unwrap_or(workers) },
             tx_queues: workers,
             scatter: false,
             buffer_bytes,
@@ -95,12 +96,14 @@ impl PortPlan {
     }
 
     /// The plan for the device as it is. `peer_sends_chains`: what it receives may be sent on in
-    /// several segments. Errors: too few transmit queues, or too small an MTU.
+    /// several segments. `memory`: only hugepages belong to NUMA nodes. Errors: too few transmit
+    /// queues, or too small an MTU.
     pub fn fit(
         &mut self,
         name: &str,
         abilities: &Abilities,
         peer_sends_chains: bool,
+        memory: Memory,
     ) -> Result<(), DriverError> {
         let driver = || abilities.driver.clone();
         let sends = self.role != Role::Tap;
@@ -114,10 +117,10 @@ impl PortPlan {
         }
         self.tx_queues = self.tx_queues.min(abilities.tx_queues_max);
         self.rx_queues = self.rx_queues.min(abilities.rx_queues_max);
-        if sends_to_all_queues(&self.device) && self.role != Role::Idle {
+        if queues_of(&self.device).is_some() && self.role != Role::Idle {
             self.rx_queues = abilities.rx_queues_max;
         }
-        self.socket = abilities.socket;
+        self.socket = if memory == Memory::Hugepages { abilities.socket } else { -1 };
         self.scatter =
             self.buffer_bytes > BUFFER_BYTES_MIN && abilities.scatters && peer_sends_chains;
         if self.scatter {
@@ -159,10 +162,14 @@ impl PortPlan {
     }
 }
 
-/// True for devices whose queues all receive, as many as their arguments make: what nobody polls is
-/// lost.
-fn sends_to_all_queues(device: &Device) -> bool {
-    device.is("af_packet") || device.is("pcap")
+/// The receive queues of devices that have as many as their arguments make, and whose queues all
+/// receive: what nobody polls is lost.
+fn queues_of(device: &Device) -> Option<u16> {
+    if device.is("af_packet") {
+        return device.argument("qpairs").and_then(|text| text.parse().ok());
+    }
+    let made = ["rx_pcap", "rx_iface", "rx_iface_in"].map(|key| device.count(key)).iter().sum();
+    device.is("pcap").then(|| u16::try_from(1.max(made)).unwrap_or(u16::MAX))
 }
 
 /// The buffers that a device keeps beside its rings. `net_pcap,infinite_rx=1` keeps the whole capture

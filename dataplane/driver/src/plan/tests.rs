@@ -40,6 +40,8 @@ fn plans(devices: [&str; 4], mtu: u16) -> Vec<PortPlan> {
 
 const NULLS: [&str; 4] = ["net_null0", "net_null1", "net_null2", "net_null3"];
 
+const PAGES: Memory = Memory::Pages { mib: 64 };
+
 fn abilities() -> Abilities {
     Abilities {
         driver: "net_x".to_owned(),
@@ -77,14 +79,49 @@ fn a_pool_fills_every_ring_that_its_frames_can_be_in() {
 }
 
 #[test]
+fn only_hugepages_are_divided_by_node() {
+    let on = |memory| {
+        let mut ports = plans(NULLS, 1500);
+        for (port, socket) in ports.iter_mut().zip([0, 1, 1, 0]) {
+            port.fit("p", &Abilities { socket, ..abilities() }, true, memory).unwrap();
+        }
+        let pools = rx_pools(&ports, 2).into_iter().map(|(pool, _)| pool.socket);
+        (pools.collect::<Vec<_>>(), copy_pool(&ports[2], "tool", 2).socket)
+    };
+    assert_eq!(on(PAGES), (vec![-1], -1));
+    assert_eq!(on(Memory::Hugepages), (vec![0, 1], 1));
+}
+
+#[test]
+fn queues_that_arguments_make_are_counted_before_the_device_is_known() {
+    let devices = [
+        "net_af_packet0,iface=lan0,qpairs=16",
+        "net_pcap0,rx_pcap=/a,rx_pcap=/b,rx_pcap=/c",
+        "net_af_packet1,iface=tool0,qpairs=16",
+        "net_pcap1,iface=span0",
+    ];
+    let mut ports = plans(devices, 1500);
+    let bytes = |ports: &[PortPlan]| -> u64 {
+        rx_pools(ports, 2).iter().map(|(pool, _)| pool.bytes()).sum()
+    };
+    let estimate = bytes(&ports);
+    for (port, queues) in ports.iter_mut().zip([16, 3, 16, 1]) {
+        let is = Abilities { rx_queues_max: queues, tx_queues_max: 16, ..abilities() };
+        port.fit("p", &is, true, PAGES).unwrap();
+    }
+    assert_eq!(ports.iter().map(|port| port.rx_queues).collect::<Vec<_>>(), [16, 3, 1, 1]);
+    assert_eq!(bytes(&ports), estimate);
+}
+
+#[test]
 fn a_jumbo_frame_fits_one_buffer_unless_the_device_scatters() {
     let mut port = plans(NULLS, 9000).remove(0);
-    port.fit("lan", &abilities(), true).unwrap();
+    port.fit("lan", &abilities(), true, PAGES).unwrap();
     assert!(!port.scatter && port.buffer_bytes >= 9030);
     let scatters = Abilities { scatters: true, ..abilities() };
-    port.fit("lan", &scatters, false).unwrap();
+    port.fit("lan", &scatters, false, PAGES).unwrap();
     assert!(!port.scatter, "the other port can't send chains");
-    port.fit("lan", &scatters, true).unwrap();
+    port.fit("lan", &scatters, true, PAGES).unwrap();
     assert!(port.scatter && port.buffer_bytes == BUFFER_BYTES_MIN);
 }
 
@@ -92,14 +129,14 @@ fn a_jumbo_frame_fits_one_buffer_unless_the_device_scatters() {
 fn too_few_transmit_queues_and_too_small_an_mtu_are_refused() {
     let mut ports = plans(NULLS, 9000);
     let one = Abilities { tx_queues_max: 1, ..abilities() };
-    let error = ports[0].fit("lan", &one, true).unwrap_err().to_string();
+    let error = ports[0].fit("lan", &one, true, PAGES).unwrap_err().to_string();
     assert!(error.contains("`lan`") && error.contains("[dataplane] workers"), "{error}");
-    assert!(ports[3].fit("span", &one, true).is_ok(), "a span never sends");
+    assert!(ports[3].fit("span", &one, true, PAGES).is_ok(), "a span never sends");
     let small = Abilities { mtu_max: 8999, ..abilities() };
-    let error = ports[0].fit("lan", &small, true).unwrap_err().to_string();
+    let error = ports[0].fit("lan", &small, true, PAGES).unwrap_err().to_string();
     assert!(error.contains("at most 8999") && error.contains("9000"), "{error}");
     let exact = Abilities { mtu_max: 9000, ..abilities() };
-    assert!(ports[0].fit("lan", &exact, true).is_ok());
+    assert!(ports[0].fit("lan", &exact, true, PAGES).is_ok());
     assert_eq!(ports[0].device_mtu(&exact), Some(9000));
     assert_eq!(ports[0].device_mtu(&abilities()), Some(9016));
     assert_eq!(ports[2].device_mtu(&abilities()), Some(9000), "a tool port's copies have no tags");
