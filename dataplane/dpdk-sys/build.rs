@@ -32,6 +32,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_xstats_get",
     "rte_eth_xstats_get_names",
     "rte_mempool_avail_count",
+    "rte_mempool_free",
     "rte_pktmbuf_free_bulk",
     "rte_pktmbuf_pool_create",
     "rte_strerror",

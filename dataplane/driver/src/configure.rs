@@ -80,8 +80,8 @@ pub(crate) fn set_up_queues(
     let rx_conf = info.default_rxconf;
     for queue in 0..config.rx_queues {
         handle.call("rte_eth_rx_queue_setup", || {
-            // SAFETY: configured with more queues than `queue`; the pool lives until the process
-            // ends; the settings are read.
+            // SAFETY: configured with more queues than `queue`; the pool is not freed before the
+            // port is closed (see `free_pools`); the settings are read.
             unsafe {
                 dpdk_sys::rte_eth_rx_queue_setup(
                     handle.port,

@@ -31,6 +31,7 @@ pub struct EalConfig {
 #[derive(Debug)]
 pub struct Eal {
     memory: Memory,
+    lost_pools: Cell<usize>,
     _one_thread: PhantomData<Cell<()>>,
 }
 
@@ -53,12 +54,23 @@ impl Eal {
             let errno = unsafe { dpdk_sys::lt_errno() };
             return Err(refused(said.unwrap_or_else(|| words(errno))));
         }
-        Ok(Self { memory: config.memory, _one_thread: PhantomData })
+        Ok(Self { memory: config.memory, lost_pools: Cell::new(0), _one_thread: PhantomData })
     }
 
     /// Where packet memory comes from.
     pub fn memory(&self) -> Memory {
         self.memory
+    }
+
+    /// Pools that nobody uses and that can't be given back: their memory is gone until the process
+    /// ends.
+    pub fn lost_pools(&self) -> usize {
+        self.lost_pools.get()
+    }
+
+    /// Counts such a pool.
+    pub fn lose_pool(&self) {
+        self.lost_pools.set(self.lost_pools.get() + 1);
     }
 
     /// The version, e.g. `DPDK 22.11.3`.

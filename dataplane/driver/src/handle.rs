@@ -4,6 +4,7 @@
 
 use std::ffi::c_int;
 
+use crate::borrowed::Borrowed;
 use crate::error::{DriverError, words};
 use crate::logging::explain;
 
@@ -13,12 +14,14 @@ pub(crate) struct Handle {
     pub(crate) name: String,
     pub(crate) port: u16,
     pub(crate) device: *mut dpdk_sys::rte_device,
+    /// The interface of the kernel below, if there is one: put back on drop.
+    pub(crate) below: Option<Borrowed>,
 }
 
-// SAFETY: a port number and a pointer that only `drop` uses; DPDK keeps ports in process memory
+// SAFETY: beside what may go anywhere, a pointer that only `drop` uses; DPDK keeps ports in process memory
 // that no thread owns.
 unsafe impl Send for Handle {}
-// SAFETY: as above; shared references read the number and the name only.
+// SAFETY: as above; shared references leave the pointer alone.
 unsafe impl Sync for Handle {}
 
 impl Handle {
@@ -37,6 +40,14 @@ impl Handle {
             None => words(status),
         };
         Err(DriverError::Call { port: self.name.clone(), call, cause })
+    }
+
+    /// Runs what may change the interface of the kernel below.
+    pub(crate) fn changing<T>(&self, run: impl FnOnce() -> T) -> T {
+        match &self.below {
+            Some(below) => below.changing(run),
+            None => run(),
+        }
     }
 
     pub(crate) fn info(&self) -> Result<dpdk_sys::rte_eth_dev_info, DriverError> {
@@ -70,6 +81,10 @@ impl Drop for Handle {
         });
         for error in [stopped, closed, removed].into_iter().filter_map(Result::err) {
             log::warn!("{error}");
+        }
+        // Last: a program or a ring of the driver may forbid what was allowed before it.
+        if let Some(below) = &self.below {
+            below.put_back(&self.name);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Everything that a snapshot asks of the hardware, opened and running: ports, pools, and for each
 //! worker the queues that it polls.
 
+#![expect(unsafe_code, reason = "pools of what could not be started are freed")]
+
 use std::collections::HashSet;
 
 use engine::snapshot::{PortSpec, Role, Snapshot};
@@ -13,7 +15,7 @@ use crate::eal::{Eal, EalConfig};
 use crate::error::DriverError;
 use crate::kernel::Interface;
 use crate::memory::Memory;
-use crate::mempool::{Mempool, PoolPlan};
+use crate::mempool::{Mempool, PoolPlan, free_pools};
 use crate::plan::{DESCRIPTORS, PortPlan, copy_pool, rx_pools};
 use crate::port::{Port, PortConfig};
 use crate::queue::{RxQueue, TxQueue};
@@ -91,46 +93,23 @@ pub fn eal_config(snapshot: &Snapshot, plans: &[PortPlan]) -> EalConfig {
 }
 
 impl Hardware {
-    /// Opens and starts everything. Errors: all ports' faults; everything is closed again.
+    /// Opens and starts everything. Errors: all ports' faults; everything is closed again, and the
+    /// pools are given back as far as drivers give their buffers back ([`Eal::lost_pools`]).
     pub fn open(
         eal: &Eal,
         snapshot: &Snapshot,
-        mut plans: Vec<PortPlan>,
+        plans: Vec<PortPlan>,
     ) -> Result<Self, Vec<DriverError>> {
-        let specs = &snapshot.ports;
-        let workers = &snapshot.dataplane.workers;
-        let ports: Vec<Port> = all(plans
-            .iter()
-            .zip(specs)
-            .map(|(plan, spec)| Port::attach(eal, &spec.name, &plan.device)))?;
-        let takes_chains = |port: PortIndex| ports.get(port.at()).is_some_and(Port::sends_chains);
-        all(plans.iter_mut().zip(&ports).zip(specs).map(|((plan, port), spec)| {
-            let peer_sends_chains = !matches!(plan.role, Role::Wire(peer) if !takes_chains(peer));
-            plan.fit(&spec.name, port.abilities(), peer_sends_chains, eal.memory())
-        }))?;
-        let (mut pools, pool_of) = make_rx_pools(eal, &plans, workers.len()).map_err(one)?;
-        let mut parts: Vec<WorkerParts> =
-            workers.iter().map(|&core| WorkerParts::new(core, specs.len())).collect();
-        let mut running = Vec::new();
-        for (at, (port, (plan, spec))) in ports.into_iter().zip(plans.iter().zip(specs)).enumerate()
-        {
-            let pool = pool_of.get(at).and_then(|pool| pools.get(*pool));
-            let Some(pool) = pool else { continue };
-            let (live, rx, tx) = start(port, plan, spec, pool).map_err(one)?;
-            running.push(live);
-            give_rx(&mut parts, plan, rx);
-            match plan.role {
-                Role::Wire(_) => give_wires(&mut parts, plan.index, tx),
-                Role::Tap => {}
-                Role::Idle => {
-                    let copies = copy_pool(plan, &spec.name, workers.len());
-                    let pool = Mempool::create(eal, copies).map_err(one)?;
-                    give_tools(&mut parts, plan.index, tx, &pool);
-                    pools.push(pool);
-                }
+        let mut pools = Vec::new();
+        match start_all(eal, snapshot, plans, &mut pools) {
+            Ok((ports, workers)) => Ok(Self { ports, pools, workers }),
+            Err(errors) => {
+                // SAFETY: no thread but this has seen the pools, nobody has polled a port, and all
+                // ports are closed: they and the workers' parts were dropped with the error.
+                unsafe { free_pools(eal, pools) };
+                Err(errors)
             }
         }
-        Ok(Self { ports: running, pools, workers: parts })
     }
 
     /// What each port sends from, by [`PortIndex`].
@@ -152,13 +131,56 @@ impl WorkerParts {
     }
 }
 
-/// Makes the pools for received frames; with them, for each port, which one is its own.
+/// Attaches all ports, makes the pools and starts the ports. Errors: all ports' faults; what was
+/// made is closed, but for `pools`.
+fn start_all(
+    eal: &Eal,
+    snapshot: &Snapshot,
+    mut plans: Vec<PortPlan>,
+    pools: &mut Vec<Mempool>,
+) -> Result<(Vec<LivePort>, Vec<WorkerParts>), Vec<DriverError>> {
+    let specs = &snapshot.ports;
+    let workers = &snapshot.dataplane.workers;
+    let ports: Vec<Port> = all(plans
+        .iter()
+        .zip(specs)
+        .map(|(plan, spec)| Port::attach(eal, &spec.name, &plan.device)))?;
+    let takes_chains = |port: PortIndex| ports.get(port.at()).is_some_and(Port::sends_chains);
+    all(plans.iter_mut().zip(&ports).zip(specs).map(|((plan, port), spec)| {
+        let peer_sends_chains = !matches!(plan.role, Role::Wire(peer) if !takes_chains(peer));
+        plan.fit(&spec.name, port.abilities(), peer_sends_chains, eal.memory())
+    }))?;
+    let pool_of = make_rx_pools(eal, &plans, workers.len(), pools).map_err(one)?;
+    let mut parts: Vec<WorkerParts> =
+        workers.iter().map(|&core| WorkerParts::new(core, specs.len())).collect();
+    let mut running = Vec::new();
+    for (at, (port, (plan, spec))) in ports.into_iter().zip(plans.iter().zip(specs)).enumerate() {
+        let pool = pool_of.get(at).and_then(|pool| pools.get(*pool));
+        let Some(pool) = pool else { continue };
+        let (live, rx, tx) = start(port, plan, spec, pool).map_err(one)?;
+        running.push(live);
+        give_rx(&mut parts, plan, rx);
+        match plan.role {
+            Role::Wire(_) => give_wires(&mut parts, plan.index, tx),
+            Role::Tap => {}
+            Role::Idle => {
+                let copies = copy_pool(plan, &spec.name, workers.len());
+                let pool = Mempool::create(eal, copies).map_err(one)?;
+                give_tools(&mut parts, plan.index, tx, &pool);
+                pools.push(pool);
+            }
+        }
+    }
+    Ok((running, parts))
+}
+
+/// Makes the pools for received frames; returns, for each port, which one is its own.
 fn make_rx_pools(
     eal: &Eal,
     plans: &[PortPlan],
     workers: usize,
-) -> Result<(Vec<Mempool>, Vec<usize>), DriverError> {
-    let mut pools = Vec::new();
+    pools: &mut Vec<Mempool>,
+) -> Result<Vec<usize>, DriverError> {
     let mut pool_of = vec![0; plans.len()];
     for (plan, members) in rx_pools(plans, workers) {
         for member in members {
@@ -168,7 +190,7 @@ fn make_rx_pools(
         }
         pools.push(make_pool(eal, plan)?);
     }
-    Ok((pools, pool_of))
+    Ok(pool_of)
 }
 
 fn make_pool(eal: &Eal, plan: PoolPlan) -> Result<Mempool, DriverError> {
@@ -226,8 +248,9 @@ fn interface_below(
     if has >= plan.kernel_mtu() || plan.device.is_pci() {
         return Ok(Some(interface));
     }
-    let Err(cause) = interface.set_mtu(plan.kernel_mtu()) else { return Ok(Some(interface)) };
-    if has < u32::from(spec.mtu) && interface.set_mtu(spec.mtu.into()).is_err() {
+    let set = |mtu| port.changing(|| interface.set_mtu(mtu));
+    let Err(cause) = set(plan.kernel_mtu()) else { return Ok(Some(interface)) };
+    if has < u32::from(spec.mtu) && set(spec.mtu.into()).is_err() {
         return Err(DriverError::KernelMtu {
             port: spec.name.clone(),
             interface: interface.name().to_owned(),

@@ -7,6 +7,7 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
+use engine::units::Mac;
 use nix::libc;
 use nix::net::if_::if_indextoname;
 
@@ -43,14 +44,60 @@ impl Interface {
     /// True when it is up and has a carrier; false when it is gone, too, also when another one has
     /// its name now. Cost: two system calls.
     pub fn is_running(&self) -> bool {
-        let Ok(mut request) = self.request() else { return false };
-        if self.ioctl(libc::SIOCGIFFLAGS, &mut request).is_err() {
-            return false;
-        }
-        // SAFETY: the kernel filled the flags in, plain data.
-        let flags = libc::c_int::from(unsafe { request.ifr_ifru.ifru_flags });
         let wanted = libc::IFF_UP | libc::IFF_RUNNING;
-        flags & wanted == wanted
+        self.flags().is_ok_and(|flags| libc::c_int::from(flags) & wanted == wanted)
+    }
+
+    /// True when somebody has switched the reception of what is addressed to others on; not when
+    /// packet sockets ask for it, which the kernel counts by itself. Errors: it is gone.
+    pub fn is_promiscuous(&self) -> io::Result<bool> {
+        Ok(libc::c_int::from(self.flags()?) & libc::IFF_PROMISC != 0)
+    }
+
+    /// Switches the reception of what is addressed to others. Errors: no right to
+    /// (`CAP_NET_ADMIN`), or it is gone.
+    pub fn set_promiscuous(&self, on: bool) -> io::Result<()> {
+        // The flag is one of the lower 16, which this request is about.
+        let promiscuous = libc::IFF_PROMISC as libc::c_short;
+        let flags = self.flags()? & !promiscuous;
+        let mut request = self.request()?;
+        request.ifr_ifru.ifru_flags = if on { flags | promiscuous } else { flags };
+        self.ioctl(libc::SIOCSIFFLAGS, &mut request)
+    }
+
+    fn flags(&self) -> io::Result<libc::c_short> {
+        let mut request = self.request()?;
+        self.ioctl(libc::SIOCGIFFLAGS, &mut request)?;
+        // SAFETY: the kernel filled the flags in, plain data.
+        Ok(unsafe { request.ifr_ifru.ifru_flags })
+    }
+
+    /// Its address, as far as it is one of Ethernet. Errors: it is gone.
+    pub fn mac(&self) -> io::Result<Mac> {
+        let mut mac = Mac([0; 6]);
+        for (to, from) in mac.0.iter_mut().zip(self.hardware_address()?.sa_data) {
+            *to = from.to_ne_bytes()[0];
+        }
+        Ok(mac)
+    }
+
+    /// Gives it an address. Errors: no right to (`CAP_NET_ADMIN`), or the interface can't.
+    pub fn set_mac(&self, mac: Mac) -> io::Result<()> {
+        // With the kind of address that it has.
+        let mut address = self.hardware_address()?;
+        for (to, from) in address.sa_data.iter_mut().zip(mac.0) {
+            *to = libc::c_char::from_ne_bytes([from]);
+        }
+        let mut request = self.request()?;
+        request.ifr_ifru.ifru_hwaddr = address;
+        self.ioctl(libc::SIOCSIFHWADDR, &mut request)
+    }
+
+    fn hardware_address(&self) -> io::Result<libc::sockaddr> {
+        let mut request = self.request()?;
+        self.ioctl(libc::SIOCGIFHWADDR, &mut request)?;
+        // SAFETY: the kernel filled the address in, plain data.
+        Ok(unsafe { request.ifr_ifru.ifru_hwaddr })
     }
 
     /// Its IP MTU. Errors: it is gone.

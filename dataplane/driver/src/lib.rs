@@ -3,10 +3,12 @@
 //! The only package with `unsafe` beside the bindings, fenced into the files that say so at their
 //! top. A port's life is told by types: [`Port::attach`] needs the [`Eal`] token, [`Port::start`]
 //! consumes the port and hands out each [`RxQueue`] and [`TxQueue`] once, and the device is stopped
-//! and closed when the last of them and the [`RunningPort`] are gone. Pools and the EAL live until
-//! the process ends, so that a buffer never outlives its memory.
+//! and closed when the last of them and the [`RunningPort`] are gone. The EAL lives until the process
+//! ends, and so do pools, but for those of what could not be started ([`free_pools`]): a buffer never
+//! outlives its memory.
 
 mod af_packet;
+mod borrowed;
 mod configure;
 mod device;
 mod eal;
@@ -28,7 +30,7 @@ pub use eal::{Eal, EalConfig, WorkerThread};
 pub use error::DriverError;
 pub use mbuf::Mbuf;
 pub use memory::Memory;
-pub use mempool::{CACHE, HEADROOM, Mempool, PoolPlan};
+pub use mempool::{CACHE, HEADROOM, Mempool, PoolPlan, free_pools};
 pub use port::{Abilities, Port, PortConfig};
 pub use queue::{RxQueue, TxQueue};
 pub use running::RunningPort;

@@ -46,8 +46,9 @@ impl PoolPlan {
 
 /// A handle to a pool. Every worker that takes from a pool has its own.
 ///
-/// Pools live until the process ends: buffers carry no count of their pool, so that nothing proves
-/// a pool unused. Their number is set by the configuration, which can't change while it lives.
+/// Dropping it frees nothing: buffers carry no count of their pool, so that no type proves a pool
+/// unused. The pools of what could not be started are given back by [`free_pools`]; all others live
+/// until the process ends.
 #[derive(Debug)]
 pub struct Mempool {
     pool: NonNull<dpdk_sys::rte_mempool>,
@@ -104,7 +105,7 @@ impl Mempool {
     /// Buffers not in the pool now. Exact while nobody takes or gives any. Cost: one step per
     /// thread that DPDK can have (128).
     pub fn in_use(&self) -> u32 {
-        // SAFETY: the pool is never freed.
+        // SAFETY: the pool is not freed while there is a handle to it.
         let available = unsafe { dpdk_sys::rte_mempool_avail_count(self.pool.as_ptr()) };
         self.plan.buffers.saturating_sub(available)
     }
@@ -112,6 +113,26 @@ impl Mempool {
     /// For a port that fills its receive rings from here.
     pub(crate) fn as_ptr(&self) -> *mut dpdk_sys::rte_mempool {
         self.pool.as_ptr()
+    }
+}
+
+/// Gives pools back to DPDK's memory, each that has all its buffers and no other handle; what can't
+/// be given back is counted by `eal`.
+///
+/// # Safety
+/// - No other thread has a handle to one of the pools or a buffer of one, or drops one meanwhile.
+/// - The ports that receive into them are closed.
+pub unsafe fn free_pools(eal: &Eal, pools: Vec<Mempool>) {
+    for mut pool in pools {
+        let (missing, is_last) = (pool.in_use(), Arc::get_mut(&mut pool.plan).is_some());
+        if missing > 0 || !is_last {
+            log::warn!("packet pool {}: {missing} buffers did not come back", pool.plan.name);
+            eal.lose_pool();
+            continue;
+        }
+        // SAFETY: made by `create`, and this is its last handle; all its buffers are in it, its
+        // ports are closed, and no thread is about to touch it (the caller says so).
+        unsafe { dpdk_sys::rte_mempool_free(pool.pool.as_ptr()) };
     }
 }
 
@@ -125,7 +146,7 @@ impl engine::port::Mempool for Mempool {
         let count = u32::try_from(room).unwrap_or(0);
         // SAFETY: `held` is within the array.
         let spare = unsafe { frames.as_mut_ptr().add(held) }.cast();
-        // SAFETY: the pool is never freed; `spare` has room for `count` pointers, and `Mbuf` is
+        // SAFETY: the pool is not freed while there is a handle to it; `spare` has room for `count` pointers, and `Mbuf` is
         // `repr(transparent)` over one.
         if unsafe { dpdk_sys::lt_alloc_bulk(self.pool.as_ptr(), spare, count) } != 0 {
             return 0;

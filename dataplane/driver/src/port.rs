@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use engine::units::Mac;
 
+use crate::borrowed::Borrowed;
 use crate::device::Device;
 use crate::eal::Eal;
 use crate::error::{DriverError, words};
 use crate::handle::Handle;
+use crate::kernel::Interface;
 use crate::logging::explain;
 use crate::mempool::Mempool;
 use crate::queue::{RxQueue, TxQueue};
@@ -94,9 +96,11 @@ impl Port {
                 });
             }
         };
-        let mut handle = Handle { name: name.to_owned(), port, device: core::ptr::null_mut() };
+        let mut handle =
+            Handle { name: name.to_owned(), port, device: core::ptr::null_mut(), below: None };
         let info = handle.info()?;
         handle.device = info.device;
+        handle.below = Interface::from_index(info.if_index).ok().map(Borrowed::new);
         let abilities = abilities(port, &info);
         // These two send chains and do not say so.
         let is_known_to_take_chains = device.is("null") || device.is("pcap");
@@ -111,6 +115,11 @@ impl Port {
     /// True when it sends frames of several segments.
     pub fn sends_chains(&self) -> bool {
         self.abilities.sends_chains || self.is_known_to_take_chains
+    }
+
+    /// Runs what may change the interface of the kernel below: put back when the port is closed.
+    pub(crate) fn changing<T>(&self, run: impl FnOnce() -> T) -> T {
+        self.handle.changing(run)
     }
 
     /// Configures and starts it, receiving into `pool`; hands out its queues. Errors: the call that
@@ -131,11 +140,13 @@ impl Port {
         let sends_chains = self.sends_chains();
         let Self { handle, abilities, .. } = self;
         let info = handle.info()?;
-        crate::configure::configure(&handle, &info, config)?;
+        handle.changing(|| crate::configure::configure(&handle, &info, config))?;
         crate::configure::set_up_queues(&handle, &info, config, pool)?;
-        handle.call("rte_eth_dev_start", || {
-            // SAFETY: configured, and every queue set up.
-            unsafe { dpdk_sys::rte_eth_dev_start(handle.port) }
+        handle.changing(|| {
+            handle.call("rte_eth_dev_start", || {
+                // SAFETY: configured, and every queue set up.
+                unsafe { dpdk_sys::rte_eth_dev_start(handle.port) }
+            })
         })?;
         let handle = Arc::new(handle);
         let rx = (0..config.rx_queues).map(|queue| RxQueue::new(&handle, queue)).collect();

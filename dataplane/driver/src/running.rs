@@ -69,11 +69,13 @@ impl RunningPort {
     /// Takes on an address. Errors: the device can't.
     pub fn set_mac(&mut self, mac: Mac) -> Result<(), DriverError> {
         let mut address = dpdk_sys::rte_ether_addr { addr_bytes: mac.0 };
-        self.handle.call("rte_eth_dev_default_mac_addr_set", || {
-            // SAFETY: the port is open; the address is read.
-            unsafe {
-                dpdk_sys::rte_eth_dev_default_mac_addr_set(self.handle.port, &raw mut address)
-            }
+        self.handle.changing(|| {
+            self.handle.call("rte_eth_dev_default_mac_addr_set", || {
+                // SAFETY: the port is open; the address is read.
+                unsafe {
+                    dpdk_sys::rte_eth_dev_default_mac_addr_set(self.handle.port, &raw mut address)
+                }
+            })
         })?;
         Ok(())
     }
@@ -97,17 +99,21 @@ impl RunningPort {
     /// Switches the reception of what is addressed to others. Errors: the device can't.
     pub fn set_promiscuous(&mut self, on: bool) -> Result<(), DriverError> {
         let port = self.handle.port;
-        if on {
+        let enable = || {
             // SAFETY: the port is open.
-            self.handle.call("rte_eth_promiscuous_enable", || unsafe {
-                dpdk_sys::rte_eth_promiscuous_enable(port)
-            })?;
-        } else {
+            unsafe { dpdk_sys::rte_eth_promiscuous_enable(port) }
+        };
+        let disable = || {
             // SAFETY: the port is open.
-            self.handle.call("rte_eth_promiscuous_disable", || unsafe {
-                dpdk_sys::rte_eth_promiscuous_disable(port)
-            })?;
-        }
+            unsafe { dpdk_sys::rte_eth_promiscuous_disable(port) }
+        };
+        self.handle.changing(|| {
+            if on {
+                self.handle.call("rte_eth_promiscuous_enable", enable)
+            } else {
+                self.handle.call("rte_eth_promiscuous_disable", disable)
+            }
+        })?;
         Ok(())
     }
 

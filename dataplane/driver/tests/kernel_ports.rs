@@ -280,3 +280,48 @@ fn all_faulty_ports_of_a_snapshot_are_named() {
         assert_eq!(hardware::plan(&snapshot).unwrap_err().len(), 2);
     });
 }
+
+/// Everything that `ip` knows of an interface, once the kernel has told that it is up.
+fn settings(interface: &str) -> String {
+    run(&format!("until ip link show {interface} | grep -q 'state UP'; do sleep 0.02; done"));
+    ask(&format!("ip -d -o link show {interface}"))
+}
+
+#[test]
+fn what_ports_change_of_their_interfaces_is_put_back_when_a_later_one_fails() {
+    alone(|| {
+        if !is_root() {
+            return;
+        }
+        veth(1500);
+        // Its MTU can't be raised above that of the interface below.
+        run("ip link add link far name small type macvlan; ip link set small up promisc on");
+        let before = [settings("near"), settings("small")];
+        let ends = ["net_af_packet0,iface=near", "net_af_packet1,iface=small"];
+        let mut ports = vec![port("lan", ends[0], 9000), port("wan", ends[1], 9000)];
+        ports[0].mac = Some("02:00:00:00:00:aa".parse().unwrap());
+        let mut snapshot = wire(ports);
+        let plans = hardware::plan(&snapshot).unwrap();
+        let eal = Eal::start(&hardware::eal_config(&snapshot, &plans)).unwrap();
+        // More often than the memory would suffice for, were it not given back.
+        for _ in 0..4 {
+            let errors = Hardware::open(&eal, &snapshot, plans.clone()).unwrap_err();
+            assert!(errors[0].to_string().contains("ip link set dev small mtu 9000"), "{errors:?}");
+        }
+        assert_eq!(eal.lost_pools(), 0);
+        assert_eq!([settings("near"), settings("small")], before);
+
+        // And when it goes well, but for what somebody else changes meanwhile.
+        snapshot.ports[1].device = Some("net_af_packet1,iface=far".to_owned());
+        let plans = hardware::plan(&snapshot).unwrap();
+        let hardware = Hardware::open(&eal, &snapshot, plans).unwrap();
+        let during = settings("near");
+        for changed in ["PROMISC", "mtu 9012", "link/ether 02:00:00:00:00:aa"] {
+            assert!(during.contains(changed), "{during}");
+        }
+        run("ip link set near mtu 2000");
+        drop(hardware);
+        assert_eq!(settings("near"), before[0].replace("mtu 1500", "mtu 2000"));
+        assert!(settings("far").contains("mtu 1500"));
+    });
+}

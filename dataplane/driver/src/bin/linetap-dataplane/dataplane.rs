@@ -1,15 +1,16 @@
 //! A running data plane: hardware, workers, and what they poll with.
 
+#![expect(unsafe_code, reason = "pools of what could not be started are freed")]
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use driver::Eal;
-use driver::Mempool;
-use driver::hardware::{Hardware, LivePort};
+use driver::hardware::{Hardware, LivePort, WorkerParts};
 use driver::plan::PortPlan;
+use driver::{Eal, Mempool, free_pools};
 use engine::report::{LiveReport, NeighborState, PoolState, PortState, Report};
 use engine::roster::Roster;
 use engine::snapshot::{MemberSpec, NeighborSpec, Snapshot};
@@ -50,8 +51,12 @@ pub(crate) struct End {
     pub(crate) missing: Vec<PoolState>,
     /// Those that miss them because of a driver that never gives some back.
     pub(crate) kept: Vec<PoolState>,
+    /// A worker did not end: it holds its queues and buffers.
+    pub(crate) is_stuck: bool,
     /// Every worker ended and every buffer is back.
     pub(crate) is_clean: bool,
+    /// All pools.
+    pub(crate) pools: Vec<Mempool>,
 }
 
 impl Dataplane {
@@ -68,19 +73,29 @@ impl Dataplane {
         let port_macs = hardware.macs(&snapshot.ports);
         let Hardware { ports, pools, workers } = hardware;
         let neighbors = Neighbors { port_macs, ..Neighbors::default() };
-        let view = Arc::new(View::compile(&snapshot, &neighbors)?);
         let snapshot = Arc::new(snapshot);
-        let (roster, ends) = Roster::new(Arc::clone(&snapshot), &view);
-        set_links(&ports, &roster);
-        let crew = Crew::start(workers, ends).map_err(|errors| sentences(&errors))?;
-        let running = Self { ports, pools, crew, roster, neighbors, started: Instant::now() };
-        match save(state, &snapshot) {
-            Ok(()) => Ok(running),
+        let (crew, roster) = match set_to_work(&snapshot, &neighbors, &ports, workers) {
+            Ok(working) => working,
             Err(faults) => {
-                running.stop();
-                Err(faults)
+                drop(ports);
+                // SAFETY: the workers' threads have ended with all that they held, or have not
+                // begun; with the queues and the controls gone, the ports are closed.
+                unsafe { free_pools(eal, pools) };
+                return Err(faults);
             }
+        };
+        let running = Self { ports, pools, crew, roster, neighbors, started: Instant::now() };
+        let Err(faults) = save(state, &snapshot) else { return Ok(running) };
+        let End { pools, is_stuck, .. } = running.stop();
+        if is_stuck {
+            for _ in pools {
+                eal.lose_pool();
+            }
+        } else {
+            // SAFETY: as above; `stop` has joined the threads and closed the ports.
+            unsafe { free_pools(eal, pools) };
         }
+        Err(faults)
     }
 
     /// What is in force.
@@ -206,8 +221,9 @@ impl Dataplane {
             pools.into_iter().map(pool_state).filter(|pool| pool.in_use > 0).collect()
         };
         let (missing, kept) = (with_loss(strict), with_loss(lossy));
-        let is_clean = stuck.is_empty() && missing.is_empty();
-        End { report, missing, kept, is_clean }
+        let is_stuck = !stuck.is_empty();
+        let is_clean = !is_stuck && missing.is_empty();
+        End { report, missing, kept, is_stuck, is_clean, pools: self.pools }
     }
 
     fn live(&self) -> LiveReport {
@@ -236,6 +252,20 @@ impl Dataplane {
             pools: self.pools.iter().map(pool_state).collect(),
         }
     }
+}
+
+/// Starts the workers with their first view. Errors: all reasons; no worker's thread is left.
+fn set_to_work(
+    snapshot: &Arc<Snapshot>,
+    neighbors: &Neighbors,
+    ports: &[LivePort],
+    workers: Vec<WorkerParts>,
+) -> Result<(Crew, Roster), Vec<String>> {
+    let view = Arc::new(View::compile(snapshot, neighbors)?);
+    let (roster, ends) = Roster::new(Arc::clone(snapshot), &view);
+    set_links(ports, &roster);
+    let crew = Crew::start(workers, ends).map_err(|errors| sentences(&errors))?;
+    Ok((crew, roster))
 }
 
 /// Every member of every target: the target's name, its tool port, the member.

@@ -48,7 +48,10 @@ pub(crate) struct Request {
 #[derive(Debug)]
 enum Dpdk {
     Untried,
+    /// It did not start.
     Refused,
+    /// Memory of an attempt that failed can't be given back while the process lives.
+    Spent,
     Started(Eal, EalConfig),
 }
 
@@ -183,7 +186,9 @@ impl Publisher {
                 return Err(faults);
             }
             hardware::plan(&snapshot).map_err(|errors| sentences(&errors))?;
-            return Err(vec![self.keep_for_restart(&snapshot, "while the data plane runs")]);
+            let reason = "workers, memory, ports, links and spans can't change while the data \
+                          plane runs";
+            return Err(vec![self.keep_for_restart(&snapshot, reason)]);
         }
         log::info!("configuration {epoch} is in force");
         self.announce();
@@ -191,14 +196,13 @@ impl Publisher {
     }
 
     /// Keeps a snapshot that only a new process can start with, and says so.
-    fn keep_for_restart(&self, snapshot: &Snapshot, when: &str) -> String {
+    fn keep_for_restart(&self, snapshot: &Snapshot, reason: &str) -> String {
         let kept = self.state.save_for_restart(snapshot).map_or_else(
             |error| format!("it could not be kept for then ({error})"),
             |()| "it is kept and tried then".to_owned(),
         );
         format!(
-            "workers, memory, ports, links and spans can't change {when}: restart \
-             linetap-dataplane (or `linetap up`) for this configuration; {kept}"
+            "{reason}: restart linetap-dataplane (or `linetap up`) for this configuration; {kept}"
         )
     }
 
@@ -210,23 +214,43 @@ impl Publisher {
         }
         let plans = hardware::plan(&snapshot).map_err(|errors| sentences(&errors))?;
         let config = hardware::eal_config(&snapshot, &plans);
-        match &self.dpdk {
-            Dpdk::Started(_, started) if *started == config => {}
-            Dpdk::Started(..) | Dpdk::Refused => {
-                self.must_restart = true;
-                return Err(vec![self.keep_for_restart(&snapshot, "once DPDK has started")]);
+        let in_the_way = match &self.dpdk {
+            Dpdk::Started(_, started) if *started == config => None,
+            Dpdk::Started(..) => {
+                Some("workers, memory and PCI devices can't change once DPDK has started")
             }
+            Dpdk::Refused => Some("DPDK can be started once in a process, and it has refused"),
+            Dpdk::Spent => Some(
+                "a device keeps packet memory of a start that failed for as long as this process \
+                 lives",
+            ),
             Dpdk::Untried => {
                 self.dpdk = Dpdk::Refused;
                 let eal = Eal::start(&config).map_err(|error| vec![error.to_string()])?;
                 log::info!("{} with {:?}", Eal::version(), config.memory);
                 self.dpdk = Dpdk::Started(eal, config);
+                None
             }
+        };
+        if let Some(reason) = in_the_way {
+            self.must_restart = true;
+            return Err(vec![self.keep_for_restart(&snapshot, reason)]);
         }
         let Dpdk::Started(eal, _) = &self.dpdk else { return Ok(()) };
-        self.running = Some(Dataplane::start(eal, snapshot, plans, &self.state)?);
-        self.announce();
-        Ok(())
+        match Dataplane::start(eal, snapshot, plans, &self.state) {
+            Ok(running) => {
+                self.running = Some(running);
+                self.announce();
+                Ok(())
+            }
+            Err(faults) => {
+                if eal.lost_pools() > 0 {
+                    log::warn!("the next configuration will be tried by a new process");
+                    self.dpdk = Dpdk::Spent;
+                }
+                Err(faults)
+            }
+        }
     }
 
     /// Tells clients and the resolver what is in force now.

@@ -79,7 +79,14 @@ mod tests {
         let mut port = PortReport { name: "lan".to_owned(), rx_packets: 3, ..Default::default() };
         port.ended[Ended::Tap as usize] = 3;
         let report = Report { ports: vec![port], ..Default::default() };
-        let mut end = End { report, missing: vec![], kept: vec![], is_clean: true };
+        let mut end = End {
+            report,
+            missing: vec![],
+            kept: vec![],
+            is_stuck: false,
+            is_clean: true,
+            pools: vec![],
+        };
         let told = text(&end);
         assert!(told.contains("port lan: received 3 packets") && told.contains("; tap 3\n"));
         assert!(told.contains("not mirrored: 0\n"), "{told}");
