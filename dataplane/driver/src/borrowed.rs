@@ -1,9 +1,8 @@
 //! What a port changes of the interface of the kernel below it, and puts back when it is closed.
 //!
-//! DPDK's drivers put nothing back. Read from their sources (22.11 to 26.07): `net_af_packet` and
-//! `net_af_xdp` set MTU, address and promiscuous flag by ioctl and only close sockets and rings at
-//! the end; and every `rte_eth_dev_start` of a port that shall not be promiscuous takes the flag
-//! away, whoever had set it. `net_tap` removes its interface: there is nothing to put back then.
+//! DPDK's `net_af_packet` sets MTU, address and promiscuous flag by ioctl and puts nothing back at
+//! the end. So what each call changed is seen from outside, by reading before and after it, whatever
+//! driver it was. `net_tap` removes its interface: there is nothing to put back then.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
