@@ -18,8 +18,8 @@ pub(crate) struct Handle {
     pub(crate) below: Option<Borrowed>,
 }
 
-// SAFETY: beside what may go anywhere, a pointer that only `drop` uses; DPDK keeps ports in process memory
-// that no thread owns.
+// SAFETY: beside what may go anywhere, a pointer that only `drop` uses; DPDK keeps ports in process
+// memory that no thread owns.
 unsafe impl Send for Handle {}
 // SAFETY: as above; shared references leave the pointer alone.
 unsafe impl Sync for Handle {}

@@ -66,8 +66,7 @@ impl Interface {
     }
 
     fn flags(&self) -> io::Result<libc::c_short> {
-        let mut request = self.request()?;
-        self.ioctl(libc::SIOCGIFFLAGS, &mut request)?;
+        let request = self.ask(libc::SIOCGIFFLAGS)?;
         // SAFETY: the kernel filled the flags in, plain data.
         Ok(unsafe { request.ifr_ifru.ifru_flags })
     }
@@ -94,16 +93,14 @@ impl Interface {
     }
 
     fn hardware_address(&self) -> io::Result<libc::sockaddr> {
-        let mut request = self.request()?;
-        self.ioctl(libc::SIOCGIFHWADDR, &mut request)?;
+        let request = self.ask(libc::SIOCGIFHWADDR)?;
         // SAFETY: the kernel filled the address in, plain data.
         Ok(unsafe { request.ifr_ifru.ifru_hwaddr })
     }
 
     /// Its IP MTU. Errors: it is gone.
     pub fn mtu(&self) -> io::Result<u32> {
-        let mut request = self.request()?;
-        self.ioctl(libc::SIOCGIFMTU, &mut request)?;
+        let request = self.ask(libc::SIOCGIFMTU)?;
         // SAFETY: the kernel filled the MTU in, plain data.
         let mtu = unsafe { request.ifr_ifru.ifru_mtu };
         Ok(u32::try_from(mtu).unwrap_or(0))
@@ -124,6 +121,13 @@ impl Interface {
         // SAFETY: `ifr_name` has the `IF_NAMESIZE` bytes that are written at most.
         let name = unsafe { libc::if_indextoname(self.index, request.ifr_name.as_mut_ptr()) };
         if name.is_null() { Err(io::Error::last_os_error()) } else { Ok(request) }
+    }
+
+    /// What the kernel says of it. Errors: it is gone.
+    fn ask(&self, name: libc::Ioctl) -> io::Result<libc::ifreq> {
+        let mut request = self.request()?;
+        self.ioctl(name, &mut request)?;
+        Ok(request)
     }
 
     fn ioctl(&self, name: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {

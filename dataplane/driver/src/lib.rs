@@ -1,11 +1,11 @@
 //! DPDK behind owning types, and the data-plane process of linetap.
 //!
-//! The only package with `unsafe` beside the bindings, fenced into the files that say so at their
-//! top. A port's life is told by types: [`Port::attach`] needs the [`Eal`] token, [`Port::start`]
-//! consumes the port and hands out each [`RxQueue`] and [`TxQueue`] once, and the device is stopped
-//! and closed when the last of them and the [`RunningPort`] are gone. The EAL lives until the process
-//! ends, and so do pools, but for those of what could not be started ([`free_pools`]): a buffer never
-//! outlives its memory.
+//! All `unsafe` of the data plane is here, beside the bindings and the engine's vectors, fenced into
+//! the files that say so at their top. A port's life is told by types: [`Port::attach`] needs the
+//! [`Eal`] token, [`Port::start`] consumes the port and hands out each [`RxQueue`] and [`TxQueue`]
+//! once, and the device is stopped and closed when the last of them and the [`RunningPort`] are gone.
+//! The EAL lives until the process ends, and so do pools, but for those of what could not be started
+//! ([`free_pools`]): a buffer never outlives its memory.
 
 mod af_packet;
 mod borrowed;

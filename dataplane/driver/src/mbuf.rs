@@ -16,8 +16,8 @@ use engine::burst::Burst;
 /// Invariant, on which each `unsafe` block here rests: the pointer is to the first segment of a
 /// chain of valid mbufs that DPDK handed over (by a receive burst or an allocation) and that nobody
 /// else reads or writes; `buf_addr + data_off .. + data_len` lies inside each segment's memory;
-/// `nb_segs` and `pkt_len` of the first segment are those of the chain. Pools are never freed while
-/// the process lives, so the memory outlasts the handle.
+/// `nb_segs` and `pkt_len` of the first segment are those of the chain. A pool is freed only
+/// with all its buffers in it ([`crate::free_pools`]), so the memory outlasts the handle.
 #[must_use = "dropping a frame frees it"]
 #[repr(transparent)]
 pub struct Mbuf(NonNull<rte_mbuf>);

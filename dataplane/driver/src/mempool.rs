@@ -146,8 +146,8 @@ impl engine::port::Mempool for Mempool {
         let count = u32::try_from(room).unwrap_or(0);
         // SAFETY: `held` is within the array.
         let spare = unsafe { frames.as_mut_ptr().add(held) }.cast();
-        // SAFETY: the pool is not freed while there is a handle to it; `spare` has room for `count` pointers, and `Mbuf` is
-        // `repr(transparent)` over one.
+        // SAFETY: the pool is not freed while there is a handle to it; `spare` has room for `count`
+        // pointers, and `Mbuf` is `repr(transparent)` over one.
         if unsafe { dpdk_sys::lt_alloc_bulk(self.pool.as_ptr(), spare, count) } != 0 {
             return 0;
         }

@@ -14,7 +14,7 @@ pub(crate) struct Conditions<const WORDS: usize> {
     pub(crate) ports_from: u32,
     /// How many ports the highest is above the lowest, likewise.
     pub(crate) ports_span: u32,
-    /// What to find where it matches first.
+    /// Where its verdict stands: what is found where it matches first.
     pub(crate) place: u32,
 }
 
@@ -45,12 +45,10 @@ fn class(rule: &FilterRule, family: u32) -> Masked {
 }
 
 impl<const WORDS: usize> Conditions<WORDS> {
-    pub(crate) fn new(
-        rule: &FilterRule,
-        place: u32,
-        family: u32,
-        [src, dst]: [[Masked; WORDS]; 2],
-    ) -> Self {
+    /// The class bits of the family whose addresses are so long.
+    pub(crate) const FAMILY: u32 = if WORDS == 1 { 0 } else { IS_V6 };
+
+    pub(crate) fn new(rule: &FilterRule, place: u32, [src, dst]: [[Masked; WORDS]; 2]) -> Self {
         let src_ports = rule.source_ports.unwrap_or(PortRange::ALL);
         let dst_ports = rule.destination_ports.unwrap_or(PortRange::ALL);
         let span = |range: PortRange| range.to.wrapping_sub(range.from);
@@ -58,7 +56,7 @@ impl<const WORDS: usize> Conditions<WORDS> {
         Self {
             src,
             dst,
-            class: class(rule, family),
+            class: class(rule, Self::FAMILY),
             ports_from: join(src_ports.from, dst_ports.from),
             ports_span: join(span(src_ports), span(dst_ports)),
             place,
@@ -76,5 +74,17 @@ impl<const WORDS: usize> Conditions<WORDS> {
             && self.class.matches(key.class)
             && is_in(key.src_port(), self.ports_from >> 16, self.ports_span >> 16)
             && is_in(key.dst_port(), self.ports_from, self.ports_span)
+    }
+}
+
+/// The outcome of a lookup: the place of what it settles, in [`crate::rule_table::RuleTable::verdicts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Match(pub(crate) u32);
+
+impl Match {
+    /// The place.
+    #[inline]
+    pub const fn at(self) -> usize {
+        self.0 as usize
     }
 }

@@ -7,6 +7,7 @@
 
 mod linear;
 
+pub use crate::conditions::Match;
 pub use linear::LinearTable;
 
 use crate::keys::Keys;
@@ -45,18 +46,6 @@ impl From<&TableRule<'_>> for Verdict {
             RuleAction::Reject => SessionIndex::NONE,
         };
         Self { session, rule: entry.index }
-    }
-}
-
-/// The outcome of a lookup: where in its table the verdict stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Match(u32);
-
-impl Match {
-    /// Its place in [`RuleTable::verdicts`].
-    #[inline]
-    pub const fn at(self) -> usize {
-        self.0 as usize
     }
 }
 

@@ -15,7 +15,7 @@ mod avx512;
 
 #[cfg(target_arch = "x86_64")]
 use crate::burst::BURST_MAX;
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, Match};
 use crate::keys::Keys;
 
 /// So many rules are compared without a branch; then it is seen whether any packet needs more.
@@ -46,17 +46,16 @@ macro_rules! widest {
     }};
 }
 
-/// Finds for the packets at `which` the place of the first rule that matches, and writes it to `found`
-/// as `to_found` makes it. False (and nothing is written) on a processor without such vectors.
+/// Finds for the packets at `which` the place of the first rule that matches. False (and nothing is
+/// written) on a processor without such vectors.
 #[inline]
-pub(crate) fn first_matches<F: Copy>(
+pub(crate) fn first_matches(
     rules: Rules<'_>,
     keys: &Keys,
     which: &[u8],
-    found: &mut [F],
-    to_found: impl Fn(u32) -> F,
+    matches: &mut [Match],
 ) -> bool {
-    widest!(first_matches(rules, keys, which, found, to_found));
+    widest!(first_matches(rules, keys, which, matches));
     false
 }
 
@@ -108,21 +107,20 @@ macro_rules! of_vectors {
         }
 
         #[target_feature(enable = $features)]
-        pub(super) fn first_matches<F: Copy>(
+        pub(super) fn first_matches(
             rules: Rules<'_>,
             keys: &Keys,
             which: &[u8],
-            found: &mut [F],
-            to_found: impl Fn(u32) -> F,
+            matches: &mut [Match],
         ) -> bool {
             let mut run = run_of(which);
-            for (which, found) in which.chunks(LANES).zip(found.chunks_mut(LANES)) {
+            for (which, matches) in which.chunks(LANES).zip(matches.chunks_mut(LANES)) {
                 let places = run.map_or_else(|| Places::List(list(which)), Places::From);
                 run = run.map(|start| start + LANES);
-                let all = words_of(first(rules, Packets { keys, places })).map(&to_found);
-                match found.first_chunk_mut() {
-                    Some(found) => *found = all,
-                    None => found.iter_mut().zip(all).for_each(|(to, from)| *to = from),
+                let all = words_of(first(rules, Packets { keys, places })).map(Match);
+                match matches.first_chunk_mut() {
+                    Some(matches) => *matches = all,
+                    None => matches.iter_mut().zip(all).for_each(|(to, from)| *to = from),
                 }
             }
             true
@@ -132,8 +130,8 @@ macro_rules! of_vectors {
         #[inline]
         #[target_feature(enable = $features)]
         fn first(rules: Rules<'_>, packets: Packets<'_>) -> Words {
-            let v4 = first_of_family(rules.v4, 0, rules.none, packets);
-            or(v4, first_of_family(rules.v6, IS_V6, rules.none, packets))
+            let v4 = first_of_family(rules.v4, rules.none, packets);
+            or(v4, first_of_family(rules.v6, rules.none, packets))
         }
 
         /// The same for packets of one family; 0 for the others.
@@ -141,12 +139,11 @@ macro_rules! of_vectors {
         #[target_feature(enable = $features)]
         fn first_of_family<const WORDS: usize>(
             rules: &[Conditions<WORDS>],
-            family: u32,
             none: u32,
             packets: Packets<'_>,
         ) -> Words {
             let class = packets.words(&packets.keys.class);
-            let is_other = Masked { value: family, mask: IS_V6 };
+            let is_other = Masked { value: Conditions::<WORDS>::FAMILY, mask: IS_V6 };
             let mut found = choose(splat(0), none, difference(splat(0), class, is_other));
             if is_settled(found, none) {
                 return found;

@@ -4,7 +4,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Match, RuleTable, TableRule, Verdict};
 use crate::conditions::{Conditions, Masked};
-use crate::flow_key::{FlowKey, IS_V6, word, words};
+use crate::flow_key::{FlowKey, word, words};
 use crate::keys::Keys;
 use crate::simd;
 
@@ -34,11 +34,11 @@ impl RuleTable for LinearTable {
             match (rule.source, rule.destination) {
                 (IpNet::V4(src), IpNet::V4(dst)) => {
                     let nets = [masked_v4(src), masked_v4(dst)];
-                    table.v4.push(Conditions::new(rule, place, 0, nets));
+                    table.v4.push(Conditions::new(rule, place, nets));
                 }
                 (IpNet::V6(src), IpNet::V6(dst)) => {
                     let nets = [masked_v6(src), masked_v6(dst)];
-                    table.v6.push(Conditions::new(rule, place, IS_V6, nets));
+                    table.v6.push(Conditions::new(rule, place, nets));
                 }
                 // A mixed rule matches nothing; `View::compile` refuses it before it comes here.
                 _ => {}
@@ -50,7 +50,7 @@ impl RuleTable for LinearTable {
 
     fn classify(&self, keys: &Keys, which: &[u8], matches: &mut [Match]) {
         let rules = simd::Rules { v4: &self.v4, v6: &self.v6, none: self.none() };
-        if !simd::first_matches(rules, keys, which, matches, Match) {
+        if !simd::first_matches(rules, keys, which, matches) {
             self.classify_portable(keys, which, matches);
         }
     }

@@ -9,7 +9,7 @@ use core::arch::x86_64::{
 
 use super::{BLOCK, Places, Rules, Work, of_vectors, run_of};
 use crate::burst::BURST_MAX;
-use crate::conditions::{Conditions, Masked};
+use crate::conditions::{Conditions, Masked, Match};
 use crate::flow_key::IS_V6;
 use crate::keys::{Column, Keys};
 
