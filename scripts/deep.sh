@@ -56,7 +56,7 @@ fuzz_all() {
     for folder in "${fuzz_folders[@]}"; do
         [[ -d $folder ]] || continue
         for target in $(cd "$folder" && cargo +nightly fuzz list --fuzz-dir .); do
-            options=(-max_total_time=300)
+            options=(-max_total_time=120)
             # By the count, not by the clock: slow machines shall try as much.
             case $target in
                 parse | mirror_burst) options=("-runs=$((fuzz_least / 2))") ;;

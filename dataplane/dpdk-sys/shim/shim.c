@@ -14,9 +14,33 @@ uint16_t lt_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uin
 	return rte_eth_tx_burst(port, queue, mbufs, count);
 }
 
+/*
+ * What rte_pktmbuf_reset() sets, but for what a buffer in a pool has already (no next segment: see
+ * rte_mbuf_raw_free()) and what means nothing without offload flags: the second cache line is not
+ * written.
+ */
+static inline void make_empty(struct rte_mbuf *m)
+{
+	m->data_off = RTE_PKTMBUF_HEADROOM;
+	rte_mbuf_refcnt_set(m, 1);
+	m->nb_segs = 1;
+	m->port = RTE_MBUF_PORT_INVALID;
+	m->ol_flags = 0;
+	m->packet_type = 0;
+	m->pkt_len = 0;
+	m->data_len = 0;
+	m->vlan_tci = 0;
+}
+
 int lt_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count)
 {
-	return rte_pktmbuf_alloc_bulk(pool, mbufs, count);
+	int status = rte_mempool_get_bulk(pool, (void **)mbufs, count);
+
+	if (status != 0)
+		return status;
+	for (unsigned int i = 0; i < count; i++)
+		make_empty(mbufs[i]);
+	return 0;
 }
 
 int lt_errno(void)

@@ -1,6 +1,6 @@
 //! The attribution stage: on whose behalf rules are asked about each frame of a burst.
 
-use crate::address_table::AddressTable;
+use crate::address_table::{AddressTable, Start};
 use crate::burst::BURST_MAX;
 use crate::claims::{Attribution, PortSources};
 use crate::copy::gather;
@@ -10,6 +10,7 @@ use crate::exempt::{Exemption, STEP};
 use crate::keys::Keys;
 use crate::parse::{Kind, Parsed};
 use crate::port::Mbuf;
+use crate::simd;
 use crate::source::Source;
 use crate::units::PortIndex;
 use crate::view::View;
@@ -41,13 +42,24 @@ fn by_addresses<M: Mbuf>(
     table: &AddressTable,
     of_port: &PortSources,
     frames: &[M],
-    sources: &mut [[Source; 2]],
+    sources: &mut [[Source; 2]; BURST_MAX],
 ) {
-    for (frame, sources) in frames.iter().zip(sources) {
-        *sources = match frame.head().first_chunk() {
-            Some(addresses) => table.sources(addresses),
-            None => with_vlan(of_port, frame, 0),
-        };
+    const SHORT: &Start = &[0; 16];
+    let (mut starts, mut is_any_short) = ([SHORT; BURST_MAX], false);
+    for (start, frame) in starts.iter_mut().zip(frames) {
+        let whole = frame.head().first_chunk();
+        is_any_short |= whole.is_none();
+        *start = whole.unwrap_or(SHORT);
+    }
+    if !simd::sources(&starts, frames.len(), table, sources) {
+        for (sources, start) in sources.iter_mut().zip(&starts[..frames.len()]) {
+            *sources = table.sources(start);
+        }
+    }
+    if is_any_short {
+        let sources =
+            frames.iter().zip(sources).filter(|(frame, _)| frame.head().len() < SHORT.len());
+        sources.for_each(|(frame, sources)| *sources = with_vlan(of_port, frame, 0));
     }
 }
 
@@ -107,3 +119,6 @@ fn look_closer<T>(
         *sources = [Source::SETTLED; 2];
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,13 +43,10 @@ impl PortSources {
         if self.egress.has_addresses_only() && self.ingress.has_addresses_only() {
             let claims = self.egress.all.iter().chain(&self.ingress.all);
             let addresses: BTreeSet<u64> = claims.map(|&(mac, ..)| address(mac)).collect();
-            let owners = |address| AddressOwners {
-                address,
-                egress: self.egress.by_key.get(address).seen(Direction::Egress),
-                ingress: self.ingress.by_key.get(address),
-            };
-            let all: Vec<_> = addresses.into_iter().map(owners).collect();
-            self.by_address = AddressTable::new(&all);
+            self.by_address = AddressTable::new(addresses.into_iter().map(|address| {
+                let egress = self.egress.by_key.get(address).seen(Direction::Egress);
+                AddressOwners::new(address, egress, self.ingress.by_key.get(address))
+            }));
         }
     }
 

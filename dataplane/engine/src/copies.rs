@@ -29,6 +29,8 @@ pub struct Copies<'a> {
     pub sessions: &'a [SessionIndex],
     /// What was parsed of each frame of the burst.
     pub parsed: &'a [Parsed; BURST_MAX],
+    /// Some frame of the burst has tags.
+    pub has_tags: bool,
     /// The key of each frame of the burst.
     pub keys: &'a Keys,
 }
@@ -55,7 +57,8 @@ pub fn make_copies<D: Devices, T>(
     outlets: &mut Outlets<'_, D>,
 ) {
     for (session, run) in copies.runs() {
-        let Some((mut sink, header)) = Sink::open(view, session, run.len() - 1, outlets) else {
+        let Some((mut sink, header)) = Sink::open(view, session, copies, run.len() - 1, outlets)
+        else {
             continue;
         };
         match header {
@@ -79,7 +82,8 @@ pub fn give_copies<D: Devices, T>(
     let frames = frames.storage_mut().drain(..);
     let mut taking = Taking { frames, next: 0, held: None, unwanted: Burst::new() };
     for (session, run) in copies.runs() {
-        let Some((mut sink, header)) = Sink::open(view, session, run.len() - 1, outlets) else {
+        let Some((mut sink, header)) = Sink::open(view, session, copies, run.len() - 1, outlets)
+        else {
             continue;
         };
         match header {
@@ -163,17 +167,18 @@ impl<'a> Copies<'a> {
     }
 
     #[inline]
-    fn wanted(&self, frame: u8, strips: u8) -> Wanted {
+    fn wanted<const STRIPS: bool>(&self, frame: u8) -> Wanted {
         let frame = usize::from(frame) % BURST_MAX;
-        Wanted { flow_hash: self.keys.hash(frame), strip: self.parsed[frame].tags_len & strips }
+        let strip = if STRIPS { self.parsed[frame].tags_len } else { 0 };
+        Wanted { flow_hash: self.keys.hash(frame), strip }
     }
 }
 
 /// One session's way out.
 struct Sink<'a, D: Devices> {
     session: &'a SessionView,
-    /// All ones where tags are to be left out.
-    strips: u8,
+    /// Tags are to be left out, and there are some.
+    strips: bool,
     /// Frames that are not longer stay whole, where there is one tool; 0 where there are several.
     whole_len_max: usize,
     tool: &'a mut ToolPort<D>,
@@ -198,6 +203,7 @@ impl<'a, D: Devices> Sink<'a, D> {
     fn open<T>(
         view: &'a View<T>,
         index: SessionIndex,
+        copies: Copies<'_>,
         count: usize,
         outlets: &'a mut Outlets<'_, D>,
     ) -> Option<(Self, Option<&'a Encap>)> {
@@ -222,7 +228,7 @@ impl<'a, D: Devices> Sink<'a, D> {
         };
         let header_len = encap.map_or(0, Encap::header_len);
         let run = OpenRun { session: index, header_len, start: tool.waiting(), inner_bytes: 0 };
-        let strips = if view.keep_inner_vlan { 0 } else { u8::MAX };
+        let strips = !view.keep_inner_vlan && copies.has_tags;
         let takes_chains = tool.takes_chains();
         let sink = Self { session, strips, whole_len_max, tool, takes_chains, stats, run };
         Some((sink, encap))
@@ -242,8 +248,22 @@ impl<'a, D: Devices> Sink<'a, D> {
         copies: Copies<'_>,
         run: &[u8],
     ) {
+        if self.strips {
+            self.copy_each::<H, true>(header, frames, copies, run);
+        } else {
+            self.copy_each::<H, false>(header, frames, copies, run);
+        }
+    }
+
+    fn copy_each<H: Header, const STRIPS: bool>(
+        &mut self,
+        header: Option<&H>,
+        frames: &[D::Mbuf],
+        copies: Copies<'_>,
+        run: &[u8],
+    ) {
         for &[at, _] in run.array_windows() {
-            self.copy(header, &frames[usize::from(at)], copies.wanted(at, self.strips));
+            self.copy(header, &frames[usize::from(at)], copies.wanted::<STRIPS>(at));
         }
     }
 
@@ -254,15 +274,29 @@ impl<'a, D: Devices> Sink<'a, D> {
         copies: Copies<'_>,
         run: &[u8],
     ) {
+        if self.strips {
+            self.give_each::<H, true>(header, taking, copies, run);
+        } else {
+            self.give_each::<H, false>(header, taking, copies, run);
+        }
+    }
+
+    fn give_each<H: Header, const STRIPS: bool>(
+        &mut self,
+        header: Option<&H>,
+        taking: &mut Taking<'_, D::Mbuf>,
+        copies: Copies<'_>,
+        run: &[u8],
+    ) {
         if taking.is_all(run) {
             for (at, frame) in (0..).zip(taking.frames.by_ref()) {
-                self.give(header, frame, copies.wanted(at, self.strips));
+                self.give(header, frame, copies.wanted::<STRIPS>(at));
             }
             return;
         }
         for &[at, next] in run.array_windows() {
             let Some(frame) = taking.take(at.into()) else { break };
-            let wanted = copies.wanted(at, self.strips);
+            let wanted = copies.wanted::<STRIPS>(at);
             if at == next {
                 self.copy_any(&frame, wanted);
                 taking.held = Some(frame);
@@ -273,7 +307,11 @@ impl<'a, D: Devices> Sink<'a, D> {
     }
 
     /// Makes a copy of a frame that stays.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the loop over a run keeps in registers what it needs"
+    )]
+    #[inline(always)]
     fn copy<H: Header>(&mut self, header: Option<&H>, frame: &D::Mbuf, wanted: Wanted) {
         if let Some(header) = header
             && self.is_plain(frame, wanted)
@@ -295,7 +333,11 @@ impl<'a, D: Devices> Sink<'a, D> {
 
     /// Makes a frame its own copy, or a copy of it where its buffer or the tool port don't allow
     /// that.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the loop over a run keeps in registers what it needs"
+    )]
+    #[inline(always)]
     fn give<H: Header>(&mut self, header: Option<&H>, mut frame: D::Mbuf, wanted: Wanted) {
         let inner_len = frame.len();
         if let Some(header) = header

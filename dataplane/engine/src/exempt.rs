@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::flow_key::{Addresses, FlowKey, HAS_PORTS, IS_V6, NO_PROTOCOL, NOT_IP, word, words};
+use crate::flow_key::{Addresses, FlowKey, HAS_PORTS, NO_PROTOCOL, NOT_IP, word, words};
 use crate::keys::{Column, Keys};
 use crate::rule::UDP;
 use crate::simd;
@@ -116,8 +116,8 @@ impl Exempt {
         let mut suspects = [0; STEP];
         for (at, suspect) in suspects.iter_mut().enumerate() {
             let has_service = is_service(src[at]) | is_service(dst[at]);
-            let has_service6 = (class[at] & IS_V6 != 0)
-                & ((src_high[at] == SERVICES6) | (dst_high[at] == SERVICES6));
+            // Of IPv4 the upper words are zero.
+            let has_service6 = (src_high[at] == SERVICES6) | (dst_high[at] == SERVICES6);
             let has_port = is_port(ports[at] >> 16) | is_port(ports[at] & 0xffff);
             let is_udp = class[at] & (0xff | HAS_PORTS | NO_PROTOCOL) == HAS_PORTS | u32::from(UDP);
             let is_ip = class[at] & NOT_IP == 0;

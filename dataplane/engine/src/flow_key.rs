@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::flow_hash::flow_hash;
 use crate::rule::{TCP, UDP};
 
 /// Source and destination.
@@ -40,13 +41,13 @@ pub struct FlowKey {
     pub(crate) class: u32,
 }
 
-/// Set in [`FlowKey::class`] when the packet shows ports.
+/// Set in `FlowKey::class` when the packet shows ports.
 pub const HAS_PORTS: u32 = 0x100;
-/// Set in [`FlowKey::class`] when the packet has no layer 4.
+/// Set in `FlowKey::class` when the packet has no layer 4.
 pub const NO_PROTOCOL: u32 = 0x200;
-/// Set in [`FlowKey::class`] for IPv6.
+/// Set in `FlowKey::class` for IPv6.
 pub const IS_V6: u32 = 0x400;
-/// Set in [`FlowKey::class`] for what is no IP packet, and has no key.
+/// Set in `FlowKey::class` for what is no IP packet, and has no key.
 pub const NOT_IP: u32 = 0x800;
 
 impl FlowKey {
@@ -73,13 +74,13 @@ impl FlowKey {
         let ports_word = ports.map_or(0, u32::from_be_bytes);
         // A fragment spreads by the protocol that all of its datagram name, and without ports.
         let hash = match fragment {
-            Some(named) => hash(src, dst, named, 0),
-            None => hash(src, dst, protocol.unwrap_or(0), ports_word),
+            Some(named) => flow_hash(src, dst, 0, named.into()),
+            None => flow_hash(src, dst, ports_word, protocol.unwrap_or(0).into()),
         };
         let class = family
             | protocol.map_or(NO_PROTOCOL, u32::from)
             | if ports.is_some() { HAS_PORTS } else { 0 };
-        Self { src, dst, ports: ports_word, class: class | u32::from(hash) << 16 }
+        Self { src, dst, ports: ports_word, class: class | hash << 16 }
     }
 
     /// Source and destination address.
@@ -145,29 +146,6 @@ impl FlowKey {
     }
 }
 
-/// The hash of a flow. Both ends are multiplied with each other: that mixes them, and is what makes
-/// it symmetric. Cost: about 20 instructions.
-#[inline(always)]
-fn hash(src: [u32; 4], dst: [u32; 4], protocol: u8, ports: u32) -> u16 {
-    // Added to each, so that small addresses make no small product.
-    const OFFSET: u64 = 0x243f_6a88_85a3_08d3;
-    // Subnets, hosts and ports are numbered alike, and none may make up for another.
-    const OF_SUBNET: u64 = 0xd6e8_feb8_6659_fd93;
-    const OF_PORT: u64 = 0x9e37_79b9_7f4a_7c15;
-    let end = |address: [u32; 4], port: u32| {
-        // The same on every machine: the last byte of an address is its last word's uppermost.
-        let [a, b, c, d] = address.map(u32::from_le);
-        let address = join(b, a).wrapping_mul(OF_SUBNET) ^ join(c, d);
-        address.wrapping_add(u64::from(port).wrapping_mul(OF_PORT)).wrapping_add(OFFSET)
-    };
-    let (src, dst) = (end(src, ports >> 16), end(dst, ports & 0xffff));
-    let product = u128::from(src) * u128::from(dst);
-    let folded = (product as u64) ^ (product >> 64) as u64 ^ u64::from(protocol);
-    // An end that was chosen to be 0 would hide the other one in the product, but not in the sum.
-    let mixed = folded.wrapping_add(src.wrapping_add(dst));
-    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 50) as u16
-}
-
 /// The word of an IPv4 address, as it stands in a packet.
 #[inline]
 pub(crate) fn word(address: Ipv4Addr) -> u32 {
@@ -185,11 +163,6 @@ pub(crate) fn words(address: Ipv6Addr) -> [u32; 4] {
 
 fn octets(words: [u32; 4]) -> [u8; 16] {
     core::array::from_fn(|at| words[at / 4].to_ne_bytes()[at % 4])
-}
-
-#[inline]
-fn join(high: u32, low: u32) -> u64 {
-    u64::from(high) << 32 | u64::from(low)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The keys of one burst, by columns: one vector instruction looks at several packets.
 
 use crate::burst::BURST_MAX;
-use crate::flow_key::{FlowKey, IS_V6};
+use crate::flow_key::FlowKey;
 
 /// So many packets a vector holds at most.
 pub(crate) const LANES_MAX: usize = 16;
@@ -9,8 +9,7 @@ pub(crate) const LANES_MAX: usize = 16;
 /// One word of each packet's key. It is longer than a burst, so that a vector may begin at any packet.
 pub(crate) type Column = [u32; BURST_MAX + LANES_MAX];
 
-/// The key of each packet of a burst, by place. What [`FlowKey`] says of its words holds for columns,
-/// but that the upper words of an IPv4 address may have any content.
+/// The key of each packet of a burst, by place. What [`FlowKey`] says of its words holds for columns.
 #[derive(Debug, Clone)]
 #[repr(align(64))]
 pub struct Keys {
@@ -34,15 +33,11 @@ impl Default for Keys {
 
 impl Keys {
     /// Sets the key of the packet at a place, one of [`BURST_MAX`].
-    #[expect(clippy::inline_always, reason = "where the family is known, half of it is nothing")]
-    #[inline(always)]
     pub fn set(&mut self, at: usize, key: &FlowKey) {
         let at = at % BURST_MAX;
         self.class[at] = key.class;
         self.ports[at] = key.ports;
-        // Of IPv4 only the last word is written: nobody reads the others.
-        let first = if key.class & IS_V6 == 0 { 3 } else { 0 };
-        for word in first..4 {
+        for word in 0..4 {
             self.src[word][at] = key.src[word];
             self.dst[word][at] = key.dst[word];
         }
@@ -51,13 +46,9 @@ impl Keys {
     /// The key of the packet at a place.
     pub fn get(&self, at: usize) -> FlowKey {
         let at = at % BURST_MAX;
-        let class = self.class[at];
-        let address = |words: &[Column; 4]| {
-            let [a, b, c, d] = words.each_ref().map(|column| column[at]);
-            if class & IS_V6 == 0 { [0, 0, 0, d] } else { [a, b, c, d] }
-        };
+        let address = |words: &[Column; 4]| words.each_ref().map(|column| column[at]);
         let (src, dst) = (address(&self.src), address(&self.dst));
-        FlowKey { src, dst, ports: self.ports[at], class }
+        FlowKey { src, dst, ports: self.ports[at], class: self.class[at] }
     }
 
     /// [`FlowKey::hash`] of the packet at a place.

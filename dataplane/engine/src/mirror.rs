@@ -9,8 +9,10 @@ use crate::classify::{Counters, Lookup, classify_burst};
 use crate::copies::{Copies, Outlets, give_copies, make_copies};
 use crate::copy::gather;
 use crate::evaluations::Evaluations;
+use crate::flow_key::FlowKey;
 use crate::keys::Keys;
-use crate::parse::{HEADERS_LEN_MAX, Parsed, parse};
+use crate::parse::{HEADERS_LEN_MAX, Parsed, Split, parse, plain_keys};
+use crate::plain::SHORT;
 use crate::port::{Devices, Mbuf};
 use crate::rule_table::RuleTable;
 use crate::units::PortIndex;
@@ -55,7 +57,7 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
     scratch: &mut Scratch,
     outlets: &mut Outlets<'_, D>,
 ) -> usize {
-    let bytes = parse_burst(frames.frames(), scratch);
+    let (bytes, has_tags) = parse_burst(frames.frames(), scratch);
     let Scratch { parsed, keys, evaluations, lookup, .. } = scratch;
     let unmirrored = &mut outlets.worker.unmirrored;
     let sources = evaluations.of_frames_mut();
@@ -64,7 +66,7 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
     let counters = Counters { hits: &mut outlets.view.hits, unmirrored };
     classify_burst(view, frames.len(), keys, evaluations, lookup, counters);
     let (frames_and_end, sessions) = (evaluations.frames_and_end(), evaluations.wanted());
-    let copies = Copies { frames_and_end, sessions, parsed, keys };
+    let copies = Copies { frames_and_end, sessions, parsed, has_tags, keys };
     if is_tap {
         give_copies(view, frames, copies, outlets);
     } else {
@@ -73,29 +75,33 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
     bytes
 }
 
-/// Parses all frames; returns the bytes of all.
-fn parse_burst<M: Mbuf>(frames: &[M], scratch: &mut Scratch) -> usize {
+/// Parses all frames; returns the bytes of all, and whether any has tags.
+fn parse_burst<M: Mbuf>(frames: &[M], scratch: &mut Scratch) -> (usize, bool) {
     let Scratch { parsed, keys, headers, .. } = scratch;
-    let mut bytes = 0;
-    for ((at, frame), parsed) in frames.iter().enumerate().zip(parsed) {
+    let (mut heads, mut bytes, mut tags_len) = ([SHORT; BURST_MAX], 0, 0);
+    for (head, frame) in heads.iter_mut().zip(frames) {
+        *head = frame.head().first_chunk().unwrap_or(SHORT);
         bytes += frame.len();
-        if parse(frame.head(), frame.len(), at, parsed, keys).is_err() {
-            parse_gathered(frame, at, parsed, keys, headers);
-        }
     }
-    bytes
+    parsed[..frames.len()].fill(Parsed::PLAIN);
+    let plain = plain_keys(&heads, frames.len(), keys);
+    let all = (1u128 << frames.len()) - 1;
+    let mut others = all as u64 & !plain;
+    while others != 0 {
+        let at = others.trailing_zeros() as usize;
+        keys.set(at, &parse_whole(&frames[at], &mut parsed[at], headers));
+        tags_len |= parsed[at].tags_len;
+        others &= others - 1;
+    }
+    (bytes, tags_len != 0)
 }
 
-/// Parses a frame whose headers lie in several segments.
-#[cold]
-fn parse_gathered<M: Mbuf>(
-    frame: &M,
-    at: usize,
-    parsed: &mut Parsed,
-    keys: &mut Keys,
-    headers: &mut [u8],
-) {
-    let held = gather(frame, 0, headers);
-    let whole = parse(&headers[..held], frame.len(), at, parsed, keys);
-    debug_assert!(whole.is_ok(), "no header reaches beyond HEADERS_LEN_MAX");
+/// Parses a frame, whose headers may lie in several segments.
+fn parse_whole<M: Mbuf>(frame: &M, parsed: &mut Parsed, headers: &mut [u8]) -> FlowKey {
+    parse(frame.head(), frame.len(), parsed).unwrap_or_else(|Split| {
+        let held = gather(frame, 0, headers);
+        let whole = parse(&headers[..held], frame.len(), parsed);
+        debug_assert!(whole.is_ok(), "no header reaches beyond HEADERS_LEN_MAX");
+        whole.unwrap_or(FlowKey::EMPTY)
+    })
 }

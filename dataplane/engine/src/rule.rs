@@ -11,6 +11,10 @@ use crate::units::FilterIndex;
 pub const TCP: u8 = 6;
 /// UDP's protocol number (IANA).
 pub const UDP: u8 = 17;
+/// SCTP's protocol number (IANA).
+pub const SCTP: u8 = 132;
+/// The protocols with ports: source and destination are the first four bytes of each.
+pub const WITH_PORTS: [u8; 3] = [TCP, UDP, SCTP];
 
 /// Direction relative to the source interface (EC2 `TrafficDirection`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

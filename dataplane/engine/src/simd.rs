@@ -13,14 +13,20 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 
-#[cfg(target_arch = "x86_64")]
+use crate::address_table::{AddressTable, Start};
 use crate::burst::BURST_MAX;
 use crate::conditions::{Conditions, Match};
 use crate::keys::Keys;
+use crate::plain::Head;
+use crate::source::Source;
 
 /// So many rules are compared without a branch; then it is seen whether any packet needs more.
 #[cfg(target_arch = "x86_64")]
 const BLOCK: usize = 8;
+
+/// Whose a frame is of which no address is known.
+#[cfg(target_arch = "x86_64")]
+const NOBODY: u32 = Source::NONE.word();
 
 /// Rules by family, and what is found where none matches.
 #[derive(Debug, Clone, Copy)]
@@ -34,16 +40,42 @@ pub(crate) struct Rules<'a> {
 macro_rules! widest {
     ($work:ident($($argument:expr),*)) => {{
         #[cfg(target_arch = "x86_64")]
-        if std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512bw") {
-            // SAFETY: the processor has both.
-            return unsafe { avx512::$work($($argument),*) };
+        if has_avx512() {
+            // SAFETY: the processor has it.
+            return unsafe { avx512::$work($($argument),*) }.into();
         }
         #[cfg(target_arch = "x86_64")]
         if std::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has it.
-            return unsafe { avx2::$work($($argument),*) };
+            return unsafe { avx2::$work($($argument),*) }.into();
         }
     }};
+}
+
+/// The processor has all of AVX-512 that is used here.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn has_avx512() -> bool {
+    #[cfg(test)]
+    if IS_NARROW.get() {
+        return false;
+    }
+    std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512bw")
+}
+
+#[cfg(test)]
+thread_local! {
+    static IS_NARROW: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };
+}
+
+/// Does the work with the widest vectors that the processor has, and again with narrower ones.
+#[cfg(test)]
+pub(crate) fn with_each_width(mut work: impl FnMut()) {
+    for is_narrow in [false, true] {
+        IS_NARROW.set(is_narrow);
+        work();
+    }
+    IS_NARROW.set(false);
 }
 
 /// Finds for the packets at `which` the place of the first rule that matches. False (and nothing is
@@ -56,6 +88,27 @@ pub(crate) fn first_matches(
     matches: &mut [Match],
 ) -> bool {
     widest!(first_matches(rules, keys, which, matches));
+    false
+}
+
+/// Writes the keys of plain frames, and returns a bit for each ([`set_keys`]). `None` (and nothing is
+/// written) on a processor without such vectors.
+#[inline]
+pub(crate) fn plain_keys(heads: &[&Head; BURST_MAX], count: usize, keys: &mut Keys) -> Option<u64> {
+    widest!(plain_keys(heads, count, keys));
+    None
+}
+
+/// Finds for the first `count` frames whose they are ([`AddressTable::sources`]). False (and nothing is
+/// written) on a processor without such vectors.
+#[inline]
+pub(crate) fn sources(
+    starts: &[&Start; BURST_MAX],
+    count: usize,
+    table: &AddressTable,
+    sources: &mut [[Source; 2]; BURST_MAX],
+) -> bool {
+    widest!(sources(starts, count, table, sources));
     false
 }
 
@@ -97,7 +150,8 @@ enum Places<V> {
 
 /// What is the same for all vectors, made of what its module says of them: `Words` (one word of each
 /// of `LANES` packets), `splat`, `load`, `gather`, `list`, `words_of`, `or`, `min`, `difference`,
-/// `outside`, `is_settled`, `choose`.
+/// `outside`, `is_settled`, `choose`; `rows`, and by `low32`, `high32`, `low64` and `high64` how words
+/// of two vectors alternate in the lower and the upper half of each 16 bytes.
 #[cfg(target_arch = "x86_64")]
 macro_rules! of_vectors {
     ($features:literal) => {
@@ -124,6 +178,78 @@ macro_rules! of_vectors {
                 }
             }
             true
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn plain_keys(heads: &[&Head; BURST_MAX], count: usize, keys: &mut Keys) -> u64 {
+            let heads = heads[..count.next_multiple_of(LANES)].as_chunks().0;
+            heads
+                .iter()
+                .zip((0..).step_by(LANES))
+                .fold(0, |plain, (heads, start)| plain | set_keys(&columns(heads), keys, start))
+        }
+
+        /// The words of heads, by columns ([`crate::plain::words`]).
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn columns(heads: &[&Head; LANES]) -> plain::Words<LANES> {
+            let mut columns = [[0; LANES]; 4 * QUADS.len()];
+            for (at, columns) in QUADS.into_iter().zip(columns.as_chunks_mut::<4>().0) {
+                let [a, b, c, d] = quad(heads, at);
+                *columns = [words_of(a), words_of(b), words_of(c), words_of(d)];
+            }
+            columns
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn sources(
+            starts: &[&Start; BURST_MAX],
+            count: usize,
+            table: &AddressTable,
+            sources: &mut [[Source; 2]; BURST_MAX],
+        ) -> bool {
+            let starts = starts[..count.next_multiple_of(LANES)].as_chunks::<LANES>().0;
+            for (starts, sources) in starts.iter().zip(sources.as_chunks_mut::<LANES>().0) {
+                let [first, second, third, _] = quad(starts, 0);
+                let mut found = [splat(NOBODY); 2];
+                for owners in &table.owners {
+                    let from = differences_of([second, third], owners.from);
+                    let to = differences_of([first, second], owners.to);
+                    found = [
+                        choose(found[0], owners.egress.word(), from),
+                        choose(found[1], owners.ingress.word(), to),
+                    ];
+                }
+                let [egress, ingress] = [words_of(found[0]), words_of(found[1])];
+                for (sources, (egress, ingress)) in
+                    sources.iter_mut().zip(egress.into_iter().zip(ingress))
+                {
+                    *sources = [Source::of_word(egress), Source::of_word(ingress)];
+                }
+            }
+            true
+        }
+
+        /// Zero where both words are as they should be.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn differences_of(words: [Words; 2], masked: [Masked; 2]) -> Words {
+            difference(difference(splat(0), words[0], masked[0]), words[1], masked[1])
+        }
+
+        /// Four words at a place of each of so many byte strings, by columns.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn quad<const LEN: usize>(bytes: &[&[u8; LEN]; LANES], at: usize) -> [Words; 4] {
+            let (a, b) = (rows(bytes, 0, at), rows(bytes, 1, at));
+            let (c, d) = (rows(bytes, 2, at), rows(bytes, 3, at));
+            let (low, high) = ([low32(a, b), low32(c, d)], [high32(a, b), high32(c, d)]);
+            [
+                low64(low[0], low[1]),
+                high64(low[0], low[1]),
+                low64(high[0], high[1]),
+                high64(high[0], high[1]),
+            ]
         }
 
         /// The place of the first rule that matches each packet.

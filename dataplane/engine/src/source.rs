@@ -50,6 +50,16 @@ impl Source {
         if (self.0 ^ other.0) >> 1 == 0 { Self::NONE } else { self }
     }
 
+    /// As vectors have it.
+    pub(crate) const fn word(self) -> u32 {
+        self.0
+    }
+
+    /// The source of which this is the [`Source::word`].
+    pub(crate) const fn of_word(word: u32) -> Self {
+        Self(word)
+    }
+
     /// The interface. Meaningless for [`Source::NONE`].
     pub const fn interface(self) -> InterfaceIndex {
         InterfaceIndex((self.0 >> 1) as u16)

@@ -1,6 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::burst::BURST_MAX;
+use crate::keys::Keys;
+use crate::plain::{self, SHORT};
+use crate::rule::{TCP, UDP};
+use crate::simd;
 
 /// A frame: addresses, then what follows them.
 fn frame(parts: &[&[u8]]) -> Vec<u8> {
@@ -50,10 +55,10 @@ fn whole(bytes: &[u8]) -> Outcome {
 }
 
 fn parsed(head: &[u8], len: usize) -> Result<Outcome, Split> {
-    let (mut parsed, mut keys) = (Parsed::EMPTY, Keys::default());
-    parse(head, len, 0, &mut parsed, &mut keys)?;
+    let mut parsed = Parsed::EMPTY;
+    let key = parse(head, len, &mut parsed)?;
     let Parsed { kind, tags_len, vid } = parsed;
-    Ok(Outcome { kind, tags_len, vid, key: keys.get(0) })
+    Ok(Outcome { kind, tags_len, vid, key })
 }
 
 #[test]
@@ -280,17 +285,75 @@ fn headers_that_are_not_walked_are_protocols() {
     }
 }
 
+/// The keys of the frames that are plain; vectors of each width and their portable twin say the same.
+fn plain_keys(frames: &[Vec<u8>]) -> Vec<Option<FlowKey>> {
+    let mut heads = [SHORT; BURST_MAX];
+    for (head, frame) in heads.iter_mut().zip(frames) {
+        *head = frame.first_chunk().unwrap_or(SHORT);
+    }
+    let found = |plain: u64, keys: &Keys| -> Vec<_> {
+        (0..frames.len()).map(|at| (plain >> at & 1 == 1).then(|| keys.get(at))).collect()
+    };
+    let mut keys = Keys::default();
+    let portable = found(plain::plain_keys(&heads, frames.len(), &mut keys), &keys);
+    simd::with_each_width(|| {
+        let mut keys = Keys::default();
+        if let Some(plain) = simd::plain_keys(&heads, frames.len(), &mut keys) {
+            assert_eq!(found(plain, &keys), portable);
+        }
+    });
+    portable
+}
+
+#[test]
+fn nearly_all_frames_are_plain() {
+    let with = |mut packet: Vec<u8>, at: usize, value: u8| {
+        packet[at] = value;
+        packet
+    };
+    let payload = [PORTS, &[0; 32]].concat();
+    let (v4, v6) = (ipv4(UDP, 0, &payload), ipv6(UDP, &payload));
+    let cases = [
+        (frame(&[V4, &v4]), true),
+        (frame(&[V4, &ipv4(TCP, 0x4000, &payload)]), true),
+        (frame(&[V4, &ipv4(1, 0, &payload)]), true),
+        (frame(&[V4, &with(with(v4.clone(), 1, 0xff), 3, 24)]), true),
+        (frame(&[V6, &v6]), true),
+        (frame(&[V6, &with(with(ipv6(58, &payload), 0, 0x6f), 1, 0xff)]), true),
+        (frame(&[V6, &with(v6.clone(), 5, 4)])[..58].to_vec(), true),
+        (frame(&[V6, &v6])[..57].to_vec(), false),
+        (frame(&[V4, &v4])[..57].to_vec(), false),
+        (frame(&[V4, &with(v4.clone(), 0, 0x46)]), false),
+        (frame(&[V4, &with(v4.clone(), 0, 0x65)]), false),
+        (frame(&[V4, &with(v4.clone(), 3, 23)]), false),
+        (frame(&[V4, &ipv4(UDP, 0x2000, &payload)]), false),
+        (frame(&[V4, &ipv4(UDP, 0x0001, &payload)]), false),
+        (frame(&[V6, &with(v6.clone(), 5, 3)]), false),
+        (frame(&[V6, &with(v6, 0, 0x40)]), false),
+        (chain(&CHAIN[..1], UDP, &payload), false),
+        (frame(&[&[0x81, 0, 0, 5], V4, &v4]), false),
+        (frame(&[&[0x08, 0x06], &[0; 46]]), false),
+    ];
+    let keys = plain_keys(&cases.clone().map(|(frame, _)| frame));
+    for (at, ((frame, is_plain), key)) in cases.iter().zip(keys).enumerate() {
+        assert_eq!(key.is_some(), *is_plain, "{at}");
+        let of_all = whole(frame).key;
+        assert!(key.is_none_or(|key| key == of_all), "{at}: {key:?}, not {of_all:?}");
+    }
+}
+
 fn noise() -> impl Strategy<Value = Vec<u8>> {
     // Noise that often gets past the EtherType, and mutated frames that are nearly right.
     let raw = prop::collection::vec(any::<u8>(), 0..200);
     let typed = (prop::sample::select(vec![V4, V6, &[0x81, 0x00], &[0x88, 0xa8]]), raw.clone())
         .prop_map(|(ethertype, tail)| frame(&[ethertype, &tail]));
     let mutated =
-        (0..3usize, any::<prop::sample::Index>(), any::<u8>(), any::<prop::sample::Index>())
+        (0..4usize, any::<prop::sample::Index>(), any::<u8>(), any::<prop::sample::Index>())
             .prop_map(|(base, at, value, cut)| {
                 let mut bytes = match base {
                     0 => frame(&[V4, &ipv4(6, 0, PORTS)]),
                     1 => chain(&CHAIN, UDP, PORTS),
+                    2 => frame(&[V6, &ipv6(UDP, PORTS)]),
                     _ => frame(&[&[0x81, 0, 0, 5], V6, &ipv6(6, PORTS)]),
                 };
                 let at = at.index(bytes.len());
@@ -317,15 +380,20 @@ proptest! {
     }
 
     #[test]
-    fn the_way_for_plain_frames_is_the_general_way(bytes in noise()) {
-        let mut keys = Keys::default();
-        if parse_plain(&bytes, 0, &mut keys) {
-            let mut parsed = Parsed::EMPTY;
-            let key = parse_any(&bytes, bytes.len(), &mut parsed);
-            prop_assert_eq!(key, Ok(keys.get(0)));
-            prop_assert_eq!(parsed, Parsed { kind: Kind::Ip, tags_len: 0, vid: 0 });
-        } else {
-            prop_assert_eq!(keys.get(0), FlowKey::EMPTY);
+    fn the_way_for_plain_frames_is_the_general_way(
+        frames in prop::collection::vec((noise(), 0usize..60), 1..BURST_MAX),
+    ) {
+        let padded = |(mut bytes, pad): (Vec<u8>, usize)| {
+            bytes.resize(bytes.len().max(pad), 0);
+            bytes
+        };
+        let frames: Vec<_> = frames.into_iter().map(padded).collect();
+        for (frame, key) in frames.iter().zip(plain_keys(&frames)) {
+            let of_all = parsed(frame, frame.len()).unwrap();
+            if let Some(key) = key {
+                let expected = Outcome { kind: Kind::Ip, tags_len: 0, vid: 0, key };
+                prop_assert_eq!(of_all, expected);
+            }
         }
     }
 

@@ -1,17 +1,22 @@
 //! Eight packets at once.
 
 use core::arch::x86_64::{
-    __m256i, _mm_loadl_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_cmpeq_epi32,
-    _mm256_cvtepu8_epi32, _mm256_i32gather_epi32, _mm256_lddqu_si256, _mm256_min_epu32,
-    _mm256_or_si256, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_storeu_si256,
-    _mm256_sub_epi16, _mm256_subs_epu16, _mm256_testz_si256, _mm256_xor_si256,
+    __m128i, __m256i, _mm_lddqu_si128, _mm_loadl_epi64, _mm256_and_si256, _mm256_blendv_epi8,
+    _mm256_castsi128_si256, _mm256_cmpeq_epi32, _mm256_cvtepu8_epi32, _mm256_i32gather_epi32,
+    _mm256_inserti128_si256, _mm256_lddqu_si256, _mm256_min_epu32, _mm256_or_si256,
+    _mm256_set1_epi32, _mm256_setzero_si256, _mm256_storeu_si256, _mm256_sub_epi16,
+    _mm256_subs_epu16, _mm256_testz_si256, _mm256_unpackhi_epi32, _mm256_unpackhi_epi64,
+    _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
-use super::{BLOCK, Places, Rules, Work, of_vectors, run_of};
+use super::{BLOCK, NOBODY, Places, Rules, Work, of_vectors, run_of};
+use crate::address_table::{AddressTable, Start};
 use crate::burst::BURST_MAX;
 use crate::conditions::{Conditions, Masked, Match};
 use crate::flow_key::IS_V6;
 use crate::keys::{Column, Keys};
+use crate::plain::{self, Head, QUADS, set_keys};
+use crate::source::Source;
 
 type Words = __m256i;
 const LANES: usize = 8;
@@ -98,4 +103,46 @@ fn is_settled(found: Words, none: u32) -> bool {
 fn choose(found: Words, place: u32, differs: Words) -> Words {
     let matches = _mm256_cmpeq_epi32(differs, _mm256_setzero_si256());
     _mm256_blendv_epi8(found, splat(place), matches)
+}
+
+/// Four words at a place of every fourth string from `first` on.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn rows<const LEN: usize>(bytes: &[&[u8; LEN]; LANES], first: usize, at: usize) -> Words {
+    _mm256_inserti128_si256::<1>(
+        _mm256_castsi128_si256(row(bytes[first], at)),
+        row(bytes[first + 4], at),
+    )
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn row<const LEN: usize>(bytes: &[u8; LEN], at: usize) -> __m128i {
+    let bytes: &[u8; 16] = bytes[at..].first_chunk().unwrap_or(&[0; 16]);
+    // SAFETY: the array is as long as the vector, and no alignment is asked for.
+    unsafe { _mm_lddqu_si128(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn low32(one: Words, other: Words) -> Words {
+    _mm256_unpacklo_epi32(one, other)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn high32(one: Words, other: Words) -> Words {
+    _mm256_unpackhi_epi32(one, other)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn low64(one: Words, other: Words) -> Words {
+    _mm256_unpacklo_epi64(one, other)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn high64(one: Words, other: Words) -> Words {
+    _mm256_unpackhi_epi64(one, other)
 }

@@ -19,6 +19,9 @@ pub mod next_header {
     pub const AUTHENTICATION: u8 = 51;
     /// Destination options.
     pub const DESTINATION: u8 = 60;
+
+    /// The extension headers that are walked; whatever else follows is the upper layer.
+    pub const WALKED: [u8; 5] = [HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION];
 }
 
 /// View of the fixed header.
