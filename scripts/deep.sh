@@ -76,9 +76,30 @@ fuzz_all() {
     return $status
 }
 
+# Keeps what a command says, and its status, for `said`.
+keep() { # FOLDER CMD…
+    local folder=$1 status=0
+    shift
+    "$@" >"$folder/said" 2>&1 || status=$?
+    echo "$status" >"$folder/status"
+}
+
+said() { # FOLDER
+    cat "$1/said"
+    return "$(cat "$1/status")"
+}
+
 deep_tests() {
-    tests "Miri" miri
+    local of_miri
+    of_miri=$(mktemp -d)
+    # Not by both at once; who can't go without will say so.
+    have_nightly miri rust-src || true
+    # Miri and fuzzing keep one core busy each.
+    keep "$of_miri" miri &
     step "fuzzing" fuzz_all
+    wait
+    tests "Miri" said "$of_miri"
+    rm -rf "$of_miri"
     step "release build" cargo build --quiet --release --workspace --bins
     tests "soak" cargo test --release --package tests --test live -- --ignored --nocapture
 }

@@ -231,6 +231,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic alone, many thousand times")]
     fn clients_of_one_server_spread_over_the_whole_range() {
         assert_spread(
             (0..100_000u32)
@@ -239,6 +240,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic alone, many thousand times")]
     fn two_hosts_spread_by_their_ports_whatever_they_add_up_to() {
         let hosts = (0x0a00_0001, 0x0a00_0002);
         assert_spread((0..10_000u16).map(|n| tcp(hosts.0, hosts.1, (20_000 + n, 20_000 - n))));
@@ -254,6 +256,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic alone, many thousand times")]
     fn numbered_networks_within_a_subnet_spread_with_numbered_ports() {
         let pairs = || (0..250u16).flat_map(|n| (0..64u16).map(move |port| (n, 32_768 + port)));
         // One network of 80 bits per node; one node per subnet with hosts ::xx00.
@@ -273,6 +276,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic alone, many thousand times")]
     fn no_chosen_address_hides_the_other_end() {
         let chosen = Addresses::V6 {
             src: "2001:db8::f728:9ddb:2df7:5cea".parse().unwrap(),
@@ -285,6 +289,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic alone, many thousand times")]
     fn numbered_hosts_of_numbered_ipv6_subnets_spread_without_ports() {
         const ESP: u8 = 50;
         assert_spread((0..16_384u32).map(|n| {
