@@ -15,9 +15,9 @@ uint16_t lt_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uin
 }
 
 /*
- * What rte_pktmbuf_reset() sets, but for what a buffer in a pool has already (no next segment: see
- * rte_mbuf_raw_free()) and what means nothing without offload flags: the second cache line is not
- * written.
+ * What rte_pktmbuf_reset() sets, but for what means nothing without offload flags, and the next
+ * segment, of which a buffer has none: the pools that this takes from are for copies, which are never
+ * chained. So the second cache line is not written.
  */
 static inline void make_empty(struct rte_mbuf *m)
 {

@@ -95,7 +95,7 @@ pub(crate) fn set_up_queues(
         })?;
     }
     let mut tx_conf = info.default_txconf;
-    tx_conf.offloads |= info.tx_offload_capa & dpdk_sys::LT_TX_OFFLOAD_MULTI_SEGS;
+    tx_conf.offloads = info.tx_offload_capa & dpdk_sys::LT_TX_OFFLOAD_MULTI_SEGS;
     for queue in 0..config.tx_queues {
         handle.call("rte_eth_tx_queue_setup", || {
             // SAFETY: configured with more queues than `queue`; the settings are read.

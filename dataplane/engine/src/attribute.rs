@@ -51,15 +51,11 @@ fn by_addresses<M: Mbuf>(
         is_any_short |= whole.is_none();
         *start = whole.unwrap_or(SHORT);
     }
-    if !simd::sources(&starts, frames.len(), table, sources) {
-        for (sources, start) in sources.iter_mut().zip(&starts[..frames.len()]) {
-            *sources = table.sources(start);
-        }
-    }
-    if is_any_short {
-        let sources =
-            frames.iter().zip(sources).filter(|(frame, _)| frame.head().len() < SHORT.len());
-        sources.for_each(|(frame, sources)| *sources = with_vlan(of_port, frame, 0));
+    let is_found = simd::sources(&starts, frames.len(), table, sources);
+    if is_any_short || !is_found {
+        let is_left = |frame: &M| !is_found || frame.head().len() < SHORT.len();
+        let left = frames.iter().zip(sources).filter(|(frame, _)| is_left(frame));
+        left.for_each(|(frame, sources)| *sources = with_vlan(of_port, frame, 0));
     }
 }
 

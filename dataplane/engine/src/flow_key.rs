@@ -266,6 +266,32 @@ mod tests {
         );
     }
 
+    /// Sites and what is numbered within each, where operators' plans put them.
+    #[test]
+    #[cfg_attr(miri, ignore = "arithmetic alone, many thousand times")]
+    fn numbers_in_the_upper_bits_of_two_words_spread() {
+        let shifts = [(88, 56), (88, 24), (84, 52), (84, 48), (80, 56), (64, 0), (96, 32)];
+        for (site, within) in shifts {
+            let pairs = (0..200u128).flat_map(|n| (0..80u128).map(move |m| (n, m)));
+            let flows = pairs.map(|(n, m)| {
+                let addresses = Addresses::V6 {
+                    src: (n << site ^ m << within).into(),
+                    dst: (SITE | 0xffff << 64 | 1).into(),
+                };
+                FlowKey::new(addresses, Some(TCP), None, None)
+            });
+            assert_spread(flows);
+        }
+    }
+
+    #[test]
+    fn the_protocol_counts() {
+        let addresses = Addresses::V4 { src: 1.into(), dst: 2.into() };
+        let hash = |protocol| FlowKey::new(addresses, Some(protocol), None, None).hash();
+        let values: HashSet<u16> = (0..=u8::MAX).map(hash).collect();
+        assert!(values.len() > 250, "{}", values.len());
+    }
+
     #[test]
     fn ports_that_are_numbered_like_hosts_spread() {
         let mut values = HashSet::new();

@@ -12,7 +12,7 @@ use crate::evaluations::Evaluations;
 use crate::flow_key::FlowKey;
 use crate::keys::Keys;
 use crate::parse::{HEADERS_LEN_MAX, Parsed, Split, parse, plain_keys};
-use crate::plain::SHORT;
+use crate::plain::{Head, SHORT, head_of};
 use crate::port::{Devices, Mbuf};
 use crate::rule_table::RuleTable;
 use crate::units::PortIndex;
@@ -25,6 +25,8 @@ pub struct Scratch {
     evaluations: Evaluations,
     lookup: Lookup,
     headers: Box<[u8]>,
+    /// For the heads of short frames.
+    rooms: Box<[Head; BURST_MAX]>,
 }
 
 impl core::fmt::Debug for Scratch {
@@ -41,6 +43,7 @@ impl Default for Scratch {
             evaluations: Evaluations::default(),
             lookup: Lookup::default(),
             headers: vec![0; HEADERS_LEN_MAX].into(),
+            rooms: Box::new([*SHORT; BURST_MAX]),
         }
     }
 }
@@ -77,10 +80,10 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
 
 /// Parses all frames; returns the bytes of all, and whether any has tags.
 fn parse_burst<M: Mbuf>(frames: &[M], scratch: &mut Scratch) -> (usize, bool) {
-    let Scratch { parsed, keys, headers, .. } = scratch;
+    let Scratch { parsed, keys, headers, rooms, .. } = scratch;
     let (mut heads, mut bytes, mut tags_len) = ([SHORT; BURST_MAX], 0, 0);
-    for (head, frame) in heads.iter_mut().zip(frames) {
-        *head = frame.head().first_chunk().unwrap_or(SHORT);
+    for ((head, frame), room) in heads.iter_mut().zip(frames).zip(rooms.iter_mut()) {
+        *head = head_of(frame.head(), room);
         bytes += frame.len();
     }
     parsed[..frames.len()].fill(Parsed::PLAIN);

@@ -2,8 +2,7 @@
 //! branch on what comes in.
 //!
 //! Plain is a frame that is untagged, IPv4 without options or IPv6 without extension headers, no
-//! fragment, with four bytes of payload at least, and whose first [`PLAIN_LEN`] bytes are in its first
-//! segment. It is read as either family, and the right words are chosen: a branch on the family is
+//! fragment, with four bytes of payload at least, all that in its first segment. It is read as either family, and the right words are chosen: a branch on the family is
 //! mispredicted where traffic mixes them.
 
 use crate::burst::BURST_MAX;
@@ -23,6 +22,28 @@ pub(crate) type Head = [u8; PLAIN_LEN];
 
 /// The head of what is shorter: of no plain frame.
 pub(crate) const SHORT: &Head = &[0; PLAIN_LEN];
+
+/// So many bytes are a whole head of a plain IPv4 frame.
+const V4_LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + 4;
+
+/// The head of a frame. Of IPv4 it may be shorter, as frames of a few bytes are that no wire has padded:
+/// then it is completed in `room`, where nothing has been written but by this function.
+#[inline]
+pub(crate) fn head_of<'a>(frame: &'a [u8], room: &'a mut Head) -> &'a Head {
+    frame.first_chunk().unwrap_or_else(|| complete(frame, room))
+}
+
+#[inline(never)]
+fn complete<'a>(frame: &[u8], room: &'a mut Head) -> &'a Head {
+    const IPV4: [u8; 2] = ethertype::IPV4.to_be_bytes();
+    match frame.first_chunk::<V4_LEN>() {
+        Some(short) if short[ethernet::ADDRESSES_LEN..].starts_with(&IPV4) => {
+            room[..V4_LEN].copy_from_slice(short);
+            room
+        }
+        _ => SHORT,
+    }
+}
 
 /// Where the words of a head begin, four together each time. Those of IPv4's addresses and ports are
 /// words of IPv6's source address.

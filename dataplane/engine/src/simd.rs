@@ -91,7 +91,7 @@ pub(crate) fn first_matches(
     false
 }
 
-/// Writes the keys of plain frames, and returns a bit for each ([`set_keys`]). `None` (and nothing is
+/// Writes the keys of plain frames, and returns a bit for each ([`crate::plain::set_keys`]). `None` (and nothing is
 /// written) on a processor without such vectors.
 #[inline]
 pub(crate) fn plain_keys(heads: &[&Head; BURST_MAX], count: usize, keys: &mut Keys) -> Option<u64> {
@@ -99,7 +99,7 @@ pub(crate) fn plain_keys(heads: &[&Head; BURST_MAX], count: usize, keys: &mut Ke
     None
 }
 
-/// Finds for the first `count` frames whose they are ([`AddressTable::sources`]). False (and nothing is
+/// Finds for the first `count` frames, which start so, whose they are. False (and nothing is
 /// written) on a processor without such vectors.
 #[inline]
 pub(crate) fn sources(
@@ -189,7 +189,7 @@ macro_rules! of_vectors {
                 .fold(0, |plain, (heads, start)| plain | set_keys(&columns(heads), keys, start))
         }
 
-        /// The words of heads, by columns ([`crate::plain::words`]).
+        /// The words of heads, by columns (`crate::plain::words`).
         #[inline]
         #[target_feature(enable = $features)]
         fn columns(heads: &[&Head; LANES]) -> plain::Words<LANES> {
@@ -335,7 +335,8 @@ macro_rules! of_vectors {
                     Places::From(start) => {
                         load(column[start..].first_chunk().unwrap_or(&[0; LANES]))
                     }
-                    Places::List(places) => gather(column, places),
+                    // SAFETY: lists are made by `list` alone.
+                    Places::List(places) => unsafe { gather(column, places) },
                 }
             }
         }

@@ -45,10 +45,12 @@ fn list(which: &[u8]) -> Words {
     _mm256_cvtepu8_epi32(unsafe { _mm_loadl_epi64(places.as_ptr().cast()) })
 }
 
+/// # Safety
+/// The places are of `list`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn gather(column: &Column, places: Words) -> Words {
-    // SAFETY: every place is one that `list` gave, below `BURST_MAX` and so inside the column.
+unsafe fn gather(column: &Column, places: Words) -> Words {
+    // SAFETY: `list` gives places below `BURST_MAX`, which are inside the column.
     unsafe { _mm256_i32gather_epi32::<4>(column.as_ptr().cast(), places) }
 }
 

@@ -45,10 +45,12 @@ fn list(which: &[u8]) -> Words {
     _mm512_cvtepu8_epi32(unsafe { _mm_loadu_si128(places.as_ptr().cast()) })
 }
 
+/// # Safety
+/// The places are of `list`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn gather(column: &Column, places: Words) -> Words {
-    // SAFETY: every place is one that `list` gave, below `BURST_MAX` and so inside the column.
+unsafe fn gather(column: &Column, places: Words) -> Words {
+    // SAFETY: `list` gives places below `BURST_MAX`, which are inside the column.
     unsafe { _mm512_i32gather_epi32::<4>(places, column.as_ptr().cast()) }
 }
 

@@ -21,12 +21,6 @@ pub mod ethertype {
     pub const QINQ_OLD: u16 = 0x9100;
 }
 
-/// Destination and source address as numbers.
-#[inline]
-pub fn address_bits(addresses: &[u8; ADDRESSES_LEN]) -> (u64, u64) {
-    (dst_bits(addresses).unwrap_or(0), src_bits(addresses).unwrap_or(0))
-}
-
 /// The destination address as a number, first byte least significant; `None` for a frame that is too
 /// short to have it.
 #[inline]

@@ -17,11 +17,6 @@ impl Header<'_> {
         self.0[0] >> 4
     }
 
-    /// More fragments follow, or went before.
-    pub const fn is_fragment(self) -> bool {
-        u16::from_ne_bytes([self.0[6], self.0[7]]) & 0x3fffu16.to_be() != 0
-    }
-
     /// Header length with options, in bytes; at least 20 in a sound header.
     pub const fn header_len(self) -> usize {
         (self.0[0] & 0x0f) as usize * 4
