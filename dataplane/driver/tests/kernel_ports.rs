@@ -8,7 +8,8 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{
-    alone, ask, attach, eal, frame, is_root, one_queue, pattern, port, recv, run, start, wire,
+    alone, ask, attach, eal, frame, is_root, one_queue, pattern, port, recv, run, settings, start,
+    wire,
 };
 use driver::hardware::{self, Hardware};
 use driver::{Eal, Mbuf, Mempool, PortConfig, TxQueue};
@@ -279,12 +280,6 @@ fn all_faulty_ports_of_a_snapshot_are_named() {
         snapshot.ports[1].device = None;
         assert_eq!(hardware::plan(&snapshot).unwrap_err().len(), 2);
     });
-}
-
-/// Everything that `ip` knows of an interface, once the kernel has told that it is up.
-fn settings(interface: &str) -> String {
-    run(&format!("until ip link show {interface} | grep -q 'state UP'; do sleep 0.02; done"));
-    ask(&format!("ip -d -o link show {interface}"))
 }
 
 #[test]

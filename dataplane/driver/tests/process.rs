@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{alone, ask, is_root, port, run, wire};
+use common::{alone, ask, is_root, port, run, settings, wire};
 use engine::link::{FromDataplane, ToDataplane, read_message, write_message};
 use engine::report::Report;
 use engine::rule::{Direction, FilterRule, RuleAction};
@@ -496,15 +496,7 @@ fn a_stop_leaves_the_interfaces_of_the_kernel_as_they_were() {
             }
             // A tool port is not promiscuous: DPDK takes the flag away at its start.
             run("ip link set tool0 promisc on; ip link set wan0 mtu 1400");
-            let settings = || {
-                names.map(|name| {
-                    run(&format!(
-                        "until ip link show {name} | grep -q 'state UP'; do sleep 0.02; done"
-                    ));
-                    ask(&format!("ip -d -o link show {name}"))
-                })
-            };
-            let before = settings();
+            let before = names.map(settings);
             let ports = names.iter().zip(0..).map(|(name, at)| {
                 port(name.trim_end_matches('0'), &format!("{driver}{at},iface={name}"), 1500)
             });
@@ -513,12 +505,12 @@ fn a_stop_leaves_the_interfaces_of_the_kernel_as_they_were() {
             let dataplane = Dataplane::new();
             let mut client = dataplane.connect();
             assert_eq!(client.send(&snapshot), [""; 0]);
-            let during = settings();
+            let during = names.map(settings);
             assert!(during[0].contains("PROMISC"), "{during:?}");
             assert!(during[1].contains("mtu 1512") || driver == "net_af_xdp", "{during:?}");
             drop(client);
             assert_eq!(dataplane.stop().0, Some(0));
-            assert_eq!(settings(), before, "{driver}");
+            assert_eq!(names.map(settings), before, "{driver}");
             for name in names {
                 run(&format!("ip link del {name}"));
             }

@@ -27,7 +27,7 @@ pub(crate) struct Masked {
 
 impl Masked {
     #[inline]
-    pub(crate) fn matches(self, word: u32) -> bool {
+    fn matches(self, word: u32) -> bool {
         word & self.mask == self.value
     }
 }

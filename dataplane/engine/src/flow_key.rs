@@ -59,8 +59,6 @@ impl FlowKey {
     /// too long; `ports` are source and destination as they stand in the packet, where it shows
     /// any; `fragment` is, for a fragment (an atomic one is none), the protocol that all fragments
     /// of the datagram name.
-    #[expect(clippy::inline_always, reason = "where the family is known, half of it is nothing")]
-    #[inline(always)]
     pub fn new(
         addresses: Addresses,
         protocol: Option<u8>,
@@ -73,10 +71,11 @@ impl FlowKey {
         };
         let ports_word = ports.map_or(0, u32::from_be_bytes);
         // A fragment spreads by the protocol that all of its datagram name, and without ports.
-        let hash = match fragment {
-            Some(named) => flow_hash(src, dst, 0, named.into()),
-            None => flow_hash(src, dst, ports_word, protocol.unwrap_or(0).into()),
+        let (of_ports, of_protocol) = match fragment {
+            Some(named) => (0, named),
+            None => (ports_word, protocol.unwrap_or(0)),
         };
+        let hash = flow_hash(src, dst, of_ports, of_protocol.into());
         let class = family
             | protocol.map_or(NO_PROTOCOL, u32::from)
             | if ports.is_some() { HAS_PORTS } else { 0 };

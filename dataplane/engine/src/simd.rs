@@ -13,6 +13,9 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 
+#[cfg(target_arch = "x86_64")]
+use core::arch::x86_64::{__m128i, _mm_loadu_si128};
+
 use crate::address_table::{AddressTable, Start};
 use crate::burst::BURST_MAX;
 use crate::conditions::{Conditions, Match};
@@ -91,16 +94,16 @@ pub(crate) fn first_matches(
     false
 }
 
-/// Writes the keys of plain frames, and returns a bit for each ([`crate::plain::set_keys`]). `None` (and nothing is
-/// written) on a processor without such vectors.
+/// Writes the keys of plain frames, and returns a bit for each ([`crate::plain::set_keys`]). `None`
+/// (and nothing is written) on a processor without such vectors.
 #[inline]
 pub(crate) fn plain_keys(heads: &[&Head; BURST_MAX], count: usize, keys: &mut Keys) -> Option<u64> {
     widest!(plain_keys(heads, count, keys));
     None
 }
 
-/// Finds for the first `count` frames, which start so, whose they are. False (and nothing is
-/// written) on a processor without such vectors.
+/// Finds for the first `count` frames, which start so, whose they are. False (and nothing is written)
+/// on a processor without such vectors.
 #[inline]
 pub(crate) fn sources(
     starts: &[&Start; BURST_MAX],
@@ -126,6 +129,15 @@ pub(crate) trait Work {
 pub(crate) fn widest<W: Work>(work: W) -> W::Output {
     widest!(run(work));
     work.run()
+}
+
+/// Four words at a place of a string. Every processor of the family can.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn row<const LEN: usize>(bytes: &[u8; LEN], at: usize) -> __m128i {
+    let bytes: &[u8; 16] = bytes[at..].first_chunk().unwrap_or(&[0; 16]);
+    // SAFETY: the array is as long as the vector, and no alignment is asked for.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
 }
 
 /// The first of packets that stand side by side; `None` when they don't.

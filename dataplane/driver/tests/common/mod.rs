@@ -186,3 +186,9 @@ pub(crate) fn wire(ports: Vec<PortSpec>) -> Snapshot {
         exempt: ExemptSpec { aws_never_mirrored: true, amazon_dns: vec![] },
     }
 }
+
+/// Everything that `ip` knows of an interface, once the kernel has told that it is up.
+pub(crate) fn settings(interface: &str) -> String {
+    run(&format!("until ip link show {interface} | grep -q 'state UP'; do sleep 0.02; done"));
+    ask(&format!("ip -d -o link show {interface}"))
+}

@@ -1,15 +1,15 @@
 //! Eight packets at once.
 
 use core::arch::x86_64::{
-    __m128i, __m256i, _mm_lddqu_si128, _mm_loadl_epi64, _mm256_and_si256, _mm256_blendv_epi8,
-    _mm256_castsi128_si256, _mm256_cmpeq_epi32, _mm256_cvtepu8_epi32, _mm256_i32gather_epi32,
-    _mm256_inserti128_si256, _mm256_lddqu_si256, _mm256_min_epu32, _mm256_or_si256,
-    _mm256_set1_epi32, _mm256_setzero_si256, _mm256_storeu_si256, _mm256_sub_epi16,
-    _mm256_subs_epu16, _mm256_testz_si256, _mm256_unpackhi_epi32, _mm256_unpackhi_epi64,
-    _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
+    __m256i, _mm_loadl_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castsi128_si256,
+    _mm256_cmpeq_epi32, _mm256_cvtepu8_epi32, _mm256_i32gather_epi32, _mm256_inserti128_si256,
+    _mm256_lddqu_si256, _mm256_min_epu32 as min, _mm256_or_si256 as or, _mm256_set1_epi32,
+    _mm256_setzero_si256, _mm256_storeu_si256, _mm256_sub_epi16, _mm256_subs_epu16,
+    _mm256_testz_si256, _mm256_unpackhi_epi32 as high32, _mm256_unpackhi_epi64 as high64,
+    _mm256_unpacklo_epi32 as low32, _mm256_unpacklo_epi64 as low64, _mm256_xor_si256,
 };
 
-use super::{BLOCK, NOBODY, Places, Rules, Work, of_vectors, run_of};
+use super::{BLOCK, NOBODY, Places, Rules, Work, of_vectors, row, run_of};
 use crate::address_table::{AddressTable, Start};
 use crate::burst::BURST_MAX;
 use crate::conditions::{Conditions, Masked, Match};
@@ -68,7 +68,7 @@ fn words_of(words: Words) -> [u32; LANES] {
 #[target_feature(enable = "avx2")]
 fn difference(differs: Words, word: Words, masked: Masked) -> Words {
     let difference = _mm256_xor_si256(word, splat(masked.value));
-    _mm256_or_si256(differs, _mm256_and_si256(difference, splat(masked.mask)))
+    or(differs, _mm256_and_si256(difference, splat(masked.mask)))
 }
 
 /// Not zero where a port is outside of its range.
@@ -77,18 +77,6 @@ fn difference(differs: Words, word: Words, masked: Masked) -> Words {
 fn outside(ports: Words, from: u32, span: u32) -> Words {
     // How far it is above the lowest, and by how much that exceeds the span: saturated.
     _mm256_subs_epu16(_mm256_sub_epi16(ports, splat(from)), splat(span))
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn or(one: Words, other: Words) -> Words {
-    _mm256_or_si256(one, other)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn min(one: Words, other: Words) -> Words {
-    _mm256_min_epu32(one, other)
 }
 
 /// True when no packet is left for which nothing is found.
@@ -115,36 +103,4 @@ fn rows<const LEN: usize>(bytes: &[&[u8; LEN]; LANES], first: usize, at: usize) 
         _mm256_castsi128_si256(row(bytes[first], at)),
         row(bytes[first + 4], at),
     )
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn row<const LEN: usize>(bytes: &[u8; LEN], at: usize) -> __m128i {
-    let bytes: &[u8; 16] = bytes[at..].first_chunk().unwrap_or(&[0; 16]);
-    // SAFETY: the array is as long as the vector, and no alignment is asked for.
-    unsafe { _mm_lddqu_si128(bytes.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn low32(one: Words, other: Words) -> Words {
-    _mm256_unpacklo_epi32(one, other)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn high32(one: Words, other: Words) -> Words {
-    _mm256_unpackhi_epi32(one, other)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn low64(one: Words, other: Words) -> Words {
-    _mm256_unpacklo_epi64(one, other)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn high64(one: Words, other: Words) -> Words {
-    _mm256_unpackhi_epi64(one, other)
 }

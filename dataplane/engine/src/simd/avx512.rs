@@ -1,15 +1,15 @@
 //! Sixteen packets at once.
 
 use core::arch::x86_64::{
-    __m128i, __m512i, _mm_loadu_si128, _mm512_castsi128_si512, _mm512_cmpeq_epi32_mask,
+    __m512i, _mm_loadu_si128, _mm512_castsi128_si512, _mm512_cmpeq_epi32_mask,
     _mm512_cvtepu8_epi32, _mm512_i32gather_epi32, _mm512_inserti32x4, _mm512_loadu_si512,
-    _mm512_mask_mov_epi32, _mm512_min_epu32, _mm512_or_si512, _mm512_set1_epi32,
+    _mm512_mask_mov_epi32, _mm512_min_epu32 as min, _mm512_or_si512 as or, _mm512_set1_epi32,
     _mm512_storeu_si512, _mm512_sub_epi16, _mm512_subs_epu16, _mm512_ternarylogic_epi32,
-    _mm512_testn_epi32_mask, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
-    _mm512_unpacklo_epi64, _mm512_xor_si512,
+    _mm512_testn_epi32_mask, _mm512_unpackhi_epi32 as high32, _mm512_unpackhi_epi64 as high64,
+    _mm512_unpacklo_epi32 as low32, _mm512_unpacklo_epi64 as low64, _mm512_xor_si512,
 };
 
-use super::{BLOCK, NOBODY, Places, Rules, Work, of_vectors, run_of};
+use super::{BLOCK, NOBODY, Places, Rules, Work, of_vectors, row, run_of};
 use crate::address_table::{AddressTable, Start};
 use crate::burst::BURST_MAX;
 use crate::conditions::{Conditions, Masked, Match};
@@ -81,18 +81,6 @@ fn outside(ports: Words, from: u32, span: u32) -> Words {
     _mm512_subs_epu16(_mm512_sub_epi16(ports, splat(from)), splat(span))
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn or(one: Words, other: Words) -> Words {
-    _mm512_or_si512(one, other)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn min(one: Words, other: Words) -> Words {
-    _mm512_min_epu32(one, other)
-}
-
 /// True when no packet is left for which nothing is found.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -115,36 +103,4 @@ fn rows<const LEN: usize>(bytes: &[&[u8; LEN]; LANES], first: usize, at: usize) 
     let rows = _mm512_inserti32x4::<1>(rows, row(bytes[first + 4], at));
     let rows = _mm512_inserti32x4::<2>(rows, row(bytes[first + 8], at));
     _mm512_inserti32x4::<3>(rows, row(bytes[first + 12], at))
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn row<const LEN: usize>(bytes: &[u8; LEN], at: usize) -> __m128i {
-    let bytes: &[u8; 16] = bytes[at..].first_chunk().unwrap_or(&[0; 16]);
-    // SAFETY: the array is as long as the vector, and no alignment is asked for.
-    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn low32(one: Words, other: Words) -> Words {
-    _mm512_unpacklo_epi32(one, other)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn high32(one: Words, other: Words) -> Words {
-    _mm512_unpackhi_epi32(one, other)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn low64(one: Words, other: Words) -> Words {
-    _mm512_unpacklo_epi64(one, other)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn high64(one: Words, other: Words) -> Words {
-    _mm512_unpackhi_epi64(one, other)
 }
