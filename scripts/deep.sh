@@ -100,6 +100,7 @@ deep_tests() {
     wait
     tests "Miri" said "$of_miri"
     rm -rf "$of_miri"
+    tests "filter sets of ten thousand rules" cargo test --release --package control --lib -- --ignored --nocapture
     step "release build" cargo build --quiet --release --workspace --bins
     tests "soak" cargo test --release --package tests --test live -- --ignored --nocapture
 }

@@ -22,6 +22,7 @@ pub mod config;
 pub mod model;
 pub mod compile;
 pub mod cloudformation;
+pub mod shadow;
 pub mod load;
 pub mod report;
 pub mod offline;
