@@ -38,6 +38,12 @@ pub struct Template {
 }
 
 impl Template {
+    /// The objects, and the line of each by its id.
+    pub fn into_model_and_lines(self) -> (Model, HashMap<String, u32>) {
+        let whole = self.lines.into_iter().filter(|(property, _)| property.name.is_empty());
+        (self.model, whole.map(|(property, line)| (property.id, line)).collect())
+    }
+
     /// Notes what is wrong with its objects together, unless a fault that was noted before is the
     /// reason.
     pub fn note(&self, fault: &ModelFault, sink: &FaultSink) {

@@ -24,6 +24,7 @@ pub mod compile;
 pub mod cloudformation;
 pub mod shadow;
 pub mod load;
+pub mod warning;
 pub mod report;
 pub mod offline;
 pub mod link;

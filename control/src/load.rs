@@ -1,5 +1,6 @@
 //! The two files that a person writes, read together into one snapshot.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub struct Loaded {
     pub model: Model,
     /// What the data plane gets.
     pub snapshot: Snapshot,
+    /// Where each object stands in the template, by its id.
+    pub lines: HashMap<String, u32>,
 }
 
 /// Reads both files and compiles them. Errors: every fault of both, as far as they can be read.
@@ -126,7 +129,8 @@ impl Sinks {
         let faults = self.into_faults();
         match (appliance, template, snapshot) {
             (Some(appliance), Some(template), Some(snapshot)) if faults.0.is_empty() => {
-                Ok(Loaded { appliance, model: template.model, snapshot })
+                let (model, lines) = template.into_model_and_lines();
+                Ok(Loaded { appliance, model, snapshot, lines })
             }
             _ => Err(faults),
         }

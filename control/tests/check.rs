@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod common;
+
 use std::path::Path;
 
 use assert_cmd::Command;
@@ -52,4 +54,41 @@ fn arguments_that_are_none_are_refused() {
     let parameter =
         check("examples", "link.toml", "link.yaml").args(["--parameter", "x"]).output().unwrap();
     assert_eq!(parameter.status.code(), Some(2));
+}
+
+/// What `check` warns of a template, on standard error.
+fn warned(template: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("c.toml"), common::CONFIG).unwrap();
+    std::fs::write(dir.path().join("t.yaml"), template).unwrap();
+    let mut command = Command::cargo_bin("linetap").unwrap();
+    command.current_dir(dir.path());
+    command.args(["check", "--config", "c.toml", "--template", "t.yaml"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "warnings are no faults");
+    let warnings = String::from_utf8(output.stderr).unwrap();
+    let summary = String::from_utf8(output.stdout).unwrap();
+    let count = match warnings.lines().count() {
+        0 => String::new(),
+        1 => ", 1 warning".to_owned(),
+        more => format!(", {more} warnings"),
+    };
+    assert!(summary.starts_with(&format!("appliance tap-1: no faults{count}\n")), "{summary}");
+    warnings
+}
+
+#[test]
+fn rules_that_can_never_match_are_warned_of() {
+    insta::assert_snapshot!(warned(include_str!("fixtures/shadowed.yaml")));
+}
+
+#[test]
+fn rules_that_leave_each_other_packets_are_not_warned_of() {
+    let template = include_str!("fixtures/shadowed.yaml");
+    // A lower half that is not quite one; a port that nobody takes; another filter.
+    let template = common::with(template, "10.0.0.0/9", "10.0.0.0/10");
+    let template = common::with(&template, "FromPort: 101", "FromPort: 102");
+    let again = "TrafficMirrorFilterId: !Ref F\n      SessionNumber: 2";
+    let template = common::with(&template, again, &again.replace("!Ref F", "!Ref I"));
+    assert_eq!(warned(&template), "");
 }

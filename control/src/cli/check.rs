@@ -1,4 +1,4 @@
-//! `linetap check`: every fault of both files, or what they amount to.
+//! `linetap check`: every fault of both files, or what they amount to and what can't be meant.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -8,9 +8,11 @@ use clap::Args;
 use engine::snapshot::{NeighborSpec, Snapshot, TargetKind};
 use engine::units::{FilterIndex, PortIndex};
 
-use super::{Failure, Files};
+use super::{Failure, Files, complain};
 use crate::config::Mode;
+use crate::fault::Faults;
 use crate::load::{Loaded, load};
+use crate::warning::warnings;
 
 /// The command line of `linetap check`.
 #[derive(Debug, Args)]
@@ -28,17 +30,27 @@ impl Check {
         let (sources, faults) = self.files.sources(mode);
         let loaded = faults.and(load(&sources, 1))?;
         loaded.prove()?;
+        let warnings = warnings(&loaded, &sources.template.display().to_string());
         let mut out = io::stdout().lock();
-        Ok(summarize(&loaded, &mut out).context("the summary can't be printed")?)
+        summarize(&loaded, warnings.len(), &mut out).context("the summary can't be printed")?;
+        if !warnings.is_empty() {
+            complain(&Faults(warnings));
+        }
+        Ok(())
     }
 }
 
 /// Tells in words what the data plane will do.
-fn summarize(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
+fn summarize(loaded: &Loaded, warnings: usize, out: &mut impl Write) -> io::Result<()> {
     let Snapshot { ports, links, spans, interfaces, targets, rules, sessions, .. } =
         &loaded.snapshot;
     let port = |index: PortIndex| ports.get(index.at()).map_or("?", |it| &it.name);
-    writeln!(out, "appliance {}: no faults", loaded.appliance.id)?;
+    let warnings = match warnings {
+        0 => String::new(),
+        1 => ", 1 warning".to_owned(),
+        more => format!(", {more} warnings"),
+    };
+    writeln!(out, "appliance {}: no faults{warnings}", loaded.appliance.id)?;
     for link in links {
         let [a, b] = link.ports.map(port);
         let what = if link.forward { "forwards" } else { "only listens" };

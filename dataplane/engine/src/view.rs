@@ -8,10 +8,10 @@ use ipnet::IpNet;
 use crate::claims::PortSources;
 use crate::encap::{Encap, Outer, inner_len_max};
 use crate::exempt::Exempt;
-use crate::rule::Direction;
+use crate::rule::{Direction, FilterRule};
 use crate::rule_table::{LinearTable, RuleTable, TableRule};
 use crate::snapshot::{NeighborSpec, SessionSpec, Snapshot, TargetKind};
-use crate::units::{InterfaceIndex, Mac, PortIndex, RuleIndex, SessionIndex};
+use crate::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, RuleIndex, SessionIndex};
 
 /// Bytes that a load-balancer target keeps unless the session says otherwise (EC2 `PacketLength`).
 const LOAD_BALANCER_PACKET_LENGTH: u32 = 8500;
@@ -189,8 +189,11 @@ fn attribute_ports(snapshot: &Snapshot, faults: &mut Vec<String>) -> Vec<PortSou
     ports
 }
 
-/// The sessions of a source by ascending number, and their rules by ascending number.
-fn compile_source<T: RuleTable>(snapshot: &Snapshot, interface: InterfaceIndex) -> SourceView<T> {
+/// The sessions of a source in the order in which they are asked: by ascending number.
+pub fn sessions_of(
+    snapshot: &Snapshot,
+    interface: InterfaceIndex,
+) -> Vec<(SessionIndex, &SessionSpec)> {
     let mut sessions: Vec<(SessionIndex, &SessionSpec)> = snapshot
         .sessions
         .iter()
@@ -199,22 +202,32 @@ fn compile_source<T: RuleTable>(snapshot: &Snapshot, interface: InterfaceIndex) 
         .filter(|(_, session)| session.interface == interface)
         .collect();
     sessions.sort_by_key(|(_, session)| session.number);
+    sessions
+}
+
+/// The rules of a filter and direction in the order in which they are asked: by ascending number.
+pub fn rules_of(
+    snapshot: &Snapshot,
+    filter: FilterIndex,
+    direction: Direction,
+) -> Vec<(RuleIndex, &FilterRule)> {
+    let rules = snapshot.rules.iter().enumerate();
+    let mut rules: Vec<(RuleIndex, &FilterRule)> = rules
+        .filter(|(_, rule)| rule.filter == filter && rule.direction == direction)
+        .map(|(at, rule)| (RuleIndex(at as u32), rule))
+        .collect();
+    rules.sort_by_key(|(_, rule)| rule.number);
+    rules
+}
+
+fn compile_source<T: RuleTable>(snapshot: &Snapshot, interface: InterfaceIndex) -> SourceView<T> {
+    let sessions = sessions_of(snapshot, interface);
     let table = |direction| {
-        let mut rules: Vec<TableRule<'_>> = Vec::new();
-        for &(index, session) in &sessions {
-            let start = rules.len();
-            let of_filter =
-                snapshot.rules.iter().enumerate().filter(|(_, rule)| {
-                    rule.filter == session.filter && rule.direction == direction
-                });
-            rules.extend(of_filter.map(|(at, rule)| TableRule {
-                session: index,
-                index: RuleIndex(at as u32),
-                rule,
-            }));
-            rules[start..].sort_by_key(|entry| entry.rule.number);
-        }
-        T::compile(&rules)
+        let of_session = |&(session, spec): &(SessionIndex, &SessionSpec)| {
+            let rules = rules_of(snapshot, spec.filter, direction).into_iter();
+            rules.map(move |(index, rule)| TableRule { session, index, rule })
+        };
+        T::compile(&sessions.iter().flat_map(of_session).collect::<Vec<_>>())
     };
     SourceView {
         ingress: table(Direction::Ingress),

@@ -1,0 +1,220 @@
+//! What is right and can't be meant: rules that never match, because others take all their packets.
+
+use std::collections::{HashMap, HashSet};
+
+use engine::rule::{Direction, FilterRule};
+use engine::snapshot::{SessionSpec, Snapshot};
+use engine::units::{FilterIndex, InterfaceIndex, RuleIndex, SessionIndex};
+use engine::view::{rules_of, sessions_of};
+
+use crate::fault::Fault;
+use crate::load::Loaded;
+use crate::shadow::{Fate, STEPS_PER_CHECK, Shadows};
+
+/// So many names are told in one sentence.
+const NAMED_MAX: usize = 4;
+const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
+
+/// All warnings about a template that `file` names, in the order of its lines. Cost: see
+/// [`crate::shadow`].
+pub fn warnings(loaded: &Loaded, file: &str) -> Vec<Fault> {
+    let mut judge = Judge {
+        snapshot: &loaded.snapshot,
+        steps: STEPS_PER_CHECK,
+        dead: HashSet::new(),
+        judged: HashMap::new(),
+        found: Vec::new(),
+    };
+    (0..).zip(&loaded.snapshot.filters).for_each(|(at, _)| judge.filter(FilterIndex(at)));
+    (0..).zip(&loaded.snapshot.interfaces).for_each(|(at, _)| judge.source(InterfaceIndex(at)));
+    let warning = |(id, message): (&str, String)| Fault {
+        file: file.to_owned(),
+        line: loaded.lines.get(id).copied(),
+        message: format!("warning: {id}: {message}"),
+    };
+    let mut warnings: Vec<Fault> = judge.found.into_iter().map(warning).collect();
+    warnings.sort_by_key(|warning| warning.line);
+    warnings
+}
+
+/// A rule in its place among those of one source and direction.
+#[derive(Clone, Copy)]
+struct Place<'l> {
+    session: &'l str,
+    rule: &'l FilterRule,
+}
+
+struct Judge<'l> {
+    snapshot: &'l Snapshot,
+    steps: u64,
+    /// Rules that never match in any session.
+    dead: HashSet<RuleIndex>,
+    /// Fates in the last of several sessions, by the filters of all: sources often have the same.
+    judged: HashMap<(Vec<FilterIndex>, Direction), Vec<Fate>>,
+    /// Of which object what is to be said.
+    found: Vec<(&'l str, String)>,
+}
+
+impl<'l> Judge<'l> {
+    /// Judges the rules of a filter, each behind those before it.
+    fn filter(&mut self, filter: FilterIndex) {
+        for direction in DIRECTIONS {
+            let rules = rules_of(self.snapshot, filter, direction);
+            let mut shadows = Shadows::new(&mut self.steps);
+            let mut undecided = Vec::new();
+            for (index, rule) in &rules {
+                match shadows.judge(rule) {
+                    Fate::Matches(_) => {}
+                    Fate::Shadowed(by) => {
+                        self.dead.insert(*index);
+                        let by: Vec<&str> = by.iter().map(|&at| rules[at].1.id.as_str()).collect();
+                        self.found.push((&rule.id, shadowed(&by)));
+                    }
+                    Fate::Undecided => undecided.push(rule.id.as_str()),
+                }
+                shadows.push(rule);
+            }
+            self.undecided(&undecided);
+        }
+    }
+
+    /// Judges the rules of each session of a source behind those of the sessions before it.
+    fn source(&mut self, interface: InterfaceIndex) {
+        let sessions = sessions_of(self.snapshot, interface);
+        for at in 1..sessions.len() {
+            let (mut shadowed, mut alive) = (Vec::new(), 0);
+            for direction in DIRECTIONS {
+                let places = self.places(&sessions[..=at], direction);
+                let first = self.places(&sessions[..at], direction).len();
+                let fates = self.fates(&sessions[..=at], direction, &places, first);
+                for (fate, place) in fates.into_iter().zip(&places[first..]) {
+                    match fate {
+                        Fate::Shadowed(by) => {
+                            let by: Vec<Place<'_>> = by.iter().map(|&at| places[at]).collect();
+                            shadowed.push((place.rule, by));
+                        }
+                        Fate::Matches(_) | Fate::Undecided => alive += 1,
+                    }
+                }
+            }
+            self.session(sessions[at].1, interface, &shadowed, alive);
+        }
+    }
+
+    /// What becomes of the rules at `first` and behind it, which are those of the last session.
+    fn fates(
+        &mut self,
+        sessions: &[(SessionIndex, &SessionSpec)],
+        direction: Direction,
+        places: &[Place<'_>],
+        first: usize,
+    ) -> Vec<Fate> {
+        let filters = sessions.iter().map(|(_, session)| session.filter).collect();
+        let Self { steps, judged, .. } = self;
+        let judge = || {
+            let mut shadows = Shadows::new(steps);
+            places[..first].iter().for_each(|place| shadows.push(place.rule));
+            let judge = |place: &Place<'_>| {
+                let fate = shadows.judge(place.rule);
+                shadows.push(place.rule);
+                fate
+            };
+            places[first..].iter().map(judge).collect()
+        };
+        judged.entry((filters, direction)).or_insert_with(judge).clone()
+    }
+
+    /// The rules of sessions in the order in which they are asked, without those that never match.
+    fn places(
+        &self,
+        sessions: &[(SessionIndex, &'l SessionSpec)],
+        direction: Direction,
+    ) -> Vec<Place<'l>> {
+        let of_session = |&(_, session): &(SessionIndex, &'l SessionSpec)| {
+            let rules = rules_of(self.snapshot, session.filter, direction).into_iter();
+            let alive = rules.filter(|(index, _)| !self.dead.contains(index));
+            alive.map(|(_, rule)| Place { session: &session.id, rule })
+        };
+        sessions.iter().flat_map(of_session).collect()
+    }
+
+    /// Tells of a session whose filter has rules that match nothing there: of each, or of it as a
+    /// whole when none matches.
+    fn session(
+        &mut self,
+        session: &'l SessionSpec,
+        interface: InterfaceIndex,
+        shadowed: &[(&'l FilterRule, Vec<Place<'l>>)],
+        alive: usize,
+    ) {
+        let source = &self.snapshot.interfaces[interface.at()].id;
+        if alive == 0 && !shadowed.is_empty() {
+            let mut earlier = Vec::new();
+            for place in shadowed.iter().flat_map(|(_, by)| by) {
+                if place.session != session.id && !earlier.contains(&place.session) {
+                    earlier.push(place.session);
+                }
+            }
+            let message = format!(
+                "none of its rules can ever match: {} of {source} settle{} all their packets before; \
+                 give it a lower SessionNumber, or remove it",
+                listed(&earlier),
+                if earlier.len() == 1 { "s" } else { "" }
+            );
+            self.found.push((&session.id, message));
+            return;
+        }
+        for (rule, by) in shadowed {
+            let names: Vec<String> =
+                by.iter().map(|it| format!("{} of {}", it.rule.id, it.session)).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let message = format!(
+                "in {}, a later session of {source}, it can never match: {} take{} all its packets \
+                 before; give {} a lower SessionNumber, or narrow those",
+                session.id,
+                listed(&names),
+                if names.len() == 1 { "s" } else { "" },
+                session.id
+            );
+            self.found.push((&rule.id, message));
+        }
+    }
+
+    fn undecided(&mut self, rules: &[&'l str]) {
+        if let [first, others @ ..] = rules {
+            let others = match others.len() {
+                0 => String::new(),
+                more => format!(" (nor for {more} rules behind it)"),
+            };
+            let message = format!(
+                "whether it can match was not decided{others}: there are too many ways to be \
+                 shadowed; split the filter to know"
+            );
+            self.found.push((first, message));
+        }
+    }
+}
+
+fn shadowed(by: &[&str]) -> String {
+    let (takes, them) = if by.len() == 1 { ("takes", "that") } else { ("take", "those") };
+    format!(
+        "it can never match: {} {takes} all its packets before; give it a lower RuleNumber than \
+         {them}, or remove it",
+        listed(by)
+    )
+}
+
+/// Names as a list in a sentence, not all of very many.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] if names.len() <= NAMED_MAX => {
+            format!("{} and {last}", first.join(", "))
+        }
+        _ => {
+            let (told, left) = names.split_at(NAMED_MAX - 1);
+            format!("{} and {} more", told.join(", "), left.len())
+        }
+    }
+}
