@@ -51,6 +51,23 @@ pub enum Exemption {
     AmazonDns,
 }
 
+/// What exactly is the reason that rules are not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// UDP to the VXLAN port from one of our underlay addresses, whatever the target.
+    OwnOutput,
+    /// DHCP or DHCPv6: UDP from or to one of their ports.
+    Dhcp,
+    /// To or from the address of the instance metadata.
+    Metadata,
+    /// To or from the address of link-local NTP.
+    Ntp,
+    /// Windows activation: TCP with its port at its address.
+    Activation,
+    /// To or from an address of `[exempt] amazon_dns`.
+    AmazonDns,
+}
+
 impl Exempt {
     /// `underlay`: every address of our own that copies may come from.
     pub fn new(spec: &ExemptSpec, vxlan_port: u16, underlay: impl Iterator<Item = IpAddr>) -> Self {
@@ -73,11 +90,19 @@ impl Exempt {
     /// What becomes of a packet before any rule is asked; `None` for nearly all packets, and for
     /// each that is not among [`Exempt::suspects`].
     pub fn of(&self, key: &FlowKey) -> Option<Exemption> {
-        if self.is_own_output(key) || (self.is_aws_list && is_on_aws_list(key)) {
-            Some(Exemption::NeverMirrored)
-        } else {
-            self.is_amazon_dns(key).then_some(Exemption::AmazonDns)
+        self.cause(key).map(|cause| match cause {
+            Cause::AmazonDns => Exemption::AmazonDns,
+            _ => Exemption::NeverMirrored,
+        })
+    }
+
+    /// The same, exactly.
+    pub fn cause(&self, key: &FlowKey) -> Option<Cause> {
+        if self.is_own_output(key) {
+            return Some(Cause::OwnOutput);
         }
+        let listed = if self.is_aws_list { on_aws_list(key) } else { None };
+        listed.or_else(|| self.is_amazon_dns(key).then_some(Cause::AmazonDns))
     }
 
     /// A resolver's address decides, in either direction, with any protocol and port.
@@ -165,22 +190,26 @@ fn ends(key: &FlowKey) -> [IpAddr; 2] {
     }
 }
 
-fn is_on_aws_list(key: &FlowKey) -> bool {
+fn on_aws_list(key: &FlowKey) -> Option<Cause> {
     let has_udp_port = |ports: [u16; 2]| {
         key.is_udp() && (ports.contains(&key.src_port()) || ports.contains(&key.dst_port()))
     };
-    match key.addresses() {
+    let of = |services: [IpAddr; 2]| ends(key).iter().any(|end| services.contains(end));
+    let (dhcp, is_activation) = match key.addresses() {
         Addresses::V4 { src, dst } => {
-            has_udp_port(DHCP)
-                || [METADATA, NTP].iter().any(|&service| service == src || service == dst)
-                || is_activation(src, key.src_port(), key)
-                || is_activation(dst, key.dst_port(), key)
+            let is_activation =
+                is_activation(src, key.src_port(), key) || is_activation(dst, key.dst_port(), key);
+            (DHCP, is_activation)
         }
-        Addresses::V6 { src, dst } => {
-            has_udp_port(DHCPV6)
-                || [METADATA6, NTP6].iter().any(|&service| service == src || service == dst)
-        }
-    }
+        Addresses::V6 { .. } => (DHCPV6, false),
+    };
+    let causes = [
+        (has_udp_port(dhcp), Cause::Dhcp),
+        (of([METADATA.into(), METADATA6.into()]), Cause::Metadata),
+        (of([NTP.into(), NTP6.into()]), Cause::Ntp),
+        (is_activation, Cause::Activation),
+    ];
+    causes.into_iter().find(|(is_cause, _)| *is_cause).map(|(_, cause)| cause)
 }
 
 fn is_activation(address: Ipv4Addr, port: u16, key: &FlowKey) -> bool {
@@ -243,6 +272,24 @@ mod tests {
             let found = exempt(true).of(&key) == Some(Exemption::NeverMirrored);
             assert_eq!(found, expected, "{key:?}");
             assert_ne!(exempt(false).of(&key), Some(Exemption::NeverMirrored), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn each_cause_is_told_apart() {
+        let cases = [
+            (key("192.0.2.1", "10.0.0.1", 17, Some((67, 4789))), Cause::OwnOutput),
+            (key("0.0.0.0", "255.255.255.255", 17, Some((68, 67))), Cause::Dhcp),
+            (key("fe80::1", "ff02::1:2", 17, Some((546, 547))), Cause::Dhcp),
+            (key("10.0.0.1", "169.254.169.254", 6, Some((4000, 80))), Cause::Metadata),
+            (key("fd00:ec2::254", "fe80::1", 6, Some((1, 80))), Cause::Metadata),
+            (key("169.254.169.123", "10.0.0.1", 17, Some((123, 123))), Cause::Ntp),
+            (key("fd00:ec2::123", "fe80::1", 17, Some((123, 1))), Cause::Ntp),
+            (key("10.0.0.1", "169.254.169.250", 6, Some((4000, 1688))), Cause::Activation),
+            (key("10.0.0.1", "169.254.169.253", 6, Some((4000, 53))), Cause::AmazonDns),
+        ];
+        for (key, cause) in cases {
+            assert_eq!(exempt(true).cause(&key), Some(cause), "{key:?}");
         }
     }
 

@@ -6,6 +6,8 @@
 //! Everything else (lengths that promise more than the frame has, wrong checksums, cut or odd
 //! layer 4) is taken as far as it goes. All reads are checked; the walk is bounded.
 
+use thiserror::Error;
+
 use crate::burst::BURST_MAX;
 use crate::flow_key::{Addresses, FlowKey};
 use crate::keys::Keys;
@@ -56,6 +58,64 @@ impl Parsed {
     pub const EMPTY: Self = Self { kind: Kind::Malformed, tags_len: 0, vid: 0 };
 }
 
+/// How a frame contradicts itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Malformed {
+    /// No Ethernet header.
+    #[error("the frame is shorter than an Ethernet header")]
+    FrameCut,
+    /// A tag without its EtherType.
+    #[error("the frame ends within a VLAN tag")]
+    TagCut,
+    /// More than [`vlan::TAGS_MAX`].
+    #[error("it has more than {} VLAN tags", vlan::TAGS_MAX)]
+    TooManyTags,
+    /// Fewer than 20 bytes.
+    #[error("the frame ends within the IPv4 header")]
+    Ipv4Cut,
+    /// EtherType and version disagree.
+    #[error("its EtherType is IPv4 and its IP version is not 4")]
+    Ipv4Version,
+    /// Below 20 bytes, or beyond the frame.
+    #[error("its IPv4 header length is impossible")]
+    Ipv4HeaderLen,
+    /// Not 0, and shorter than the header.
+    #[error("its IPv4 total length is shorter than its header")]
+    Ipv4TotalLen,
+    /// Fewer than 40 bytes.
+    #[error("the frame ends within the IPv6 header")]
+    Ipv6Cut,
+    /// EtherType and version disagree.
+    #[error("its EtherType is IPv6 and its IP version is not 6")]
+    Ipv6Version,
+    /// A header of the chain is cut.
+    #[error("its IPv6 extension headers run out of the packet")]
+    ExtensionsCut,
+}
+
+/// What the headers of an IP packet say: of this its key is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Headers {
+    /// Source and destination.
+    pub addresses: Addresses,
+    /// The upper layer's; `None` where the chain of IPv6 extension headers is too long.
+    pub protocol: Option<u8>,
+    /// Source and destination port, where they can be read.
+    pub ports: Option<[u8; 4]>,
+    /// Of a fragment (an atomic one is none), the protocol that all fragments of the datagram name.
+    pub fragment: Option<u8>,
+    /// Not the first fragment.
+    pub is_later: bool,
+}
+
+impl Headers {
+    /// The key.
+    #[inline]
+    pub fn key(&self) -> FlowKey {
+        FlowKey::new(self.addresses, self.protocol, self.ports, self.fragment)
+    }
+}
+
 /// The answer lies in a later segment: gather [`HEADERS_LEN_MAX`] bytes and parse again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Split;
@@ -72,7 +132,15 @@ pub fn plain_keys(heads: &[&[u8; PLAIN_LEN]; BURST_MAX], count: usize, keys: &mu
 
 /// Why a read ended the parse.
 enum Stop {
-    Malformed,
+    Malformed(Malformed),
+    Split,
+}
+
+/// Why bytes could not be read.
+enum Unread {
+    /// They lie beyond the end.
+    Beyond,
+    /// They lie in a later segment.
     Split,
 }
 
@@ -86,11 +154,25 @@ struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// `N` bytes at `at`, of those before `end`.
     #[inline]
-    fn chunk<const N: usize>(self, at: usize, end: usize) -> Result<&'a [u8; N], Stop> {
+    fn chunk<const N: usize>(self, at: usize, end: usize) -> Result<&'a [u8; N], Unread> {
         if at + N > end {
-            return Err(Stop::Malformed);
+            return Err(Unread::Beyond);
         }
-        self.head.get(at..).and_then(<[u8]>::first_chunk).ok_or(Stop::Split)
+        self.head.get(at..).and_then(<[u8]>::first_chunk).ok_or(Unread::Split)
+    }
+
+    /// As [`Frame::chunk`], of a header; without it, the frame is malformed in this way.
+    #[inline]
+    fn header<const N: usize>(
+        self,
+        at: usize,
+        end: usize,
+        without: Malformed,
+    ) -> Result<&'a [u8; N], Stop> {
+        self.chunk(at, end).map_err(|why| match why {
+            Unread::Beyond => Stop::Malformed(without),
+            Unread::Split => Stop::Split,
+        })
     }
 }
 
@@ -100,20 +182,33 @@ impl<'a> Frame<'a> {
 /// Cost: about a hundred instructions; nearly all frames are spared it ([`plain_keys`]).
 pub fn parse(head: &[u8], len: usize, parsed: &mut Parsed) -> Result<FlowKey, Split> {
     let (kind, key) = match parse_ethernet(Frame { head, len }, parsed) {
-        Ok(Some(key)) => (Kind::Ip, key),
+        Ok(Some(headers)) => (Kind::Ip, headers.key()),
         Ok(None) => (Kind::NotIp, FlowKey::EMPTY),
-        Err(Stop::Malformed) => (Kind::Malformed, FlowKey::EMPTY),
+        Err(Stop::Malformed(_)) => (Kind::Malformed, FlowKey::EMPTY),
         Err(Stop::Split) => return Err(Split),
     };
     parsed.kind = kind;
     Ok(key)
 }
 
-/// The key, if it is IP.
-fn parse_ethernet(frame: Frame<'_>, parsed: &mut Parsed) -> Result<Option<FlowKey>, Stop> {
+/// The same parse of a whole frame, for who wants to know more: what its headers say, `None` for what
+/// is not IP. Errors: how it is malformed.
+pub fn dissect(frame: &[u8]) -> Result<Option<Headers>, Malformed> {
+    let mut parsed = Parsed::EMPTY;
+    match parse_ethernet(Frame { head: frame, len: frame.len() }, &mut parsed) {
+        Ok(headers) => Ok(headers),
+        Err(Stop::Malformed(how)) => Err(how),
+        // It is all there.
+        Err(Stop::Split) => Err(Malformed::FrameCut),
+    }
+}
+
+/// The headers, if it is IP.
+#[inline]
+fn parse_ethernet(frame: Frame<'_>, parsed: &mut Parsed) -> Result<Option<Headers>, Stop> {
     (parsed.tags_len, parsed.vid) = (0, 0);
     let mut at = ethernet::ADDRESSES_LEN;
-    let mut ethertype = u16::from_be_bytes(*frame.chunk(at, frame.len)?);
+    let mut ethertype = u16::from_be_bytes(*frame.header(at, frame.len, Malformed::FrameCut)?);
     at += 2;
     if vlan::is_tag(ethertype) {
         (at, ethertype) = walk_tags(frame, at, parsed)?;
@@ -129,14 +224,14 @@ fn parse_ethernet(frame: Frame<'_>, parsed: &mut Parsed) -> Result<Option<FlowKe
 fn walk_tags(frame: Frame<'_>, mut at: usize, parsed: &mut Parsed) -> Result<(usize, u16), Stop> {
     loop {
         // The outermost VLAN tells sources apart even when the frame ends behind it.
-        let tci = u16::from_be_bytes(*frame.chunk(at, frame.len)?);
+        let tci = u16::from_be_bytes(*frame.header(at, frame.len, Malformed::TagCut)?);
         if parsed.tags_len == 0 {
             parsed.vid = vlan::vid(tci);
         }
         if usize::from(parsed.tags_len) == vlan::TAGS_MAX * vlan::TAG_LEN {
-            return Err(Stop::Malformed);
+            return Err(Stop::Malformed(Malformed::TooManyTags));
         }
-        let ethertype = u16::from_be_bytes(*frame.chunk(at + 2, frame.len)?);
+        let ethertype = u16::from_be_bytes(*frame.header(at + 2, frame.len, Malformed::TagCut)?);
         parsed.tags_len += vlan::TAG_LEN as u8;
         at += vlan::TAG_LEN;
         if !vlan::is_tag(ethertype) {
@@ -145,15 +240,17 @@ fn walk_tags(frame: Frame<'_>, mut at: usize, parsed: &mut Parsed) -> Result<(us
     }
 }
 
-fn parse_ipv4(frame: Frame<'_>, at: usize) -> Result<FlowKey, Stop> {
-    let header = ipv4::Header(frame.chunk(at, frame.len)?);
+fn parse_ipv4(frame: Frame<'_>, at: usize) -> Result<Headers, Stop> {
+    let header = ipv4::Header(frame.header(at, frame.len, Malformed::Ipv4Cut)?);
     let (header_len, total_len) = (header.header_len(), header.total_len());
-    if header.version() != 4
-        || header_len < ipv4::HEADER_LEN
-        || at + header_len > frame.len
-        || (total_len != 0 && total_len < header_len)
-    {
-        return Err(Stop::Malformed);
+    if header.version() != 4 {
+        return Err(Stop::Malformed(Malformed::Ipv4Version));
+    }
+    if header_len < ipv4::HEADER_LEN || at + header_len > frame.len {
+        return Err(Stop::Malformed(Malformed::Ipv4HeaderLen));
+    }
+    if total_len != 0 && total_len < header_len {
+        return Err(Stop::Malformed(Malformed::Ipv4TotalLen));
     }
     let addresses = Addresses::V4 { src: header.src(), dst: header.dst() };
     let protocol = header.protocol();
@@ -162,13 +259,13 @@ fn parse_ipv4(frame: Frame<'_>, at: usize) -> Result<FlowKey, Stop> {
     // A total length of 0 is what receive offload leaves in a giant: up to the end of the frame.
     let end = if total_len == 0 { frame.len } else { frame.len.min(at + total_len) };
     let ports = if is_later { None } else { ports(frame, at + header_len, end, protocol)? };
-    Ok(FlowKey::new(addresses, Some(protocol), ports, fragment))
+    Ok(Headers { addresses, protocol: Some(protocol), ports, fragment, is_later })
 }
 
-fn parse_ipv6(frame: Frame<'_>, at: usize) -> Result<FlowKey, Stop> {
-    let header = ipv6::Header(frame.chunk(at, frame.len)?);
+fn parse_ipv6(frame: Frame<'_>, at: usize) -> Result<Headers, Stop> {
+    let header = ipv6::Header(frame.header(at, frame.len, Malformed::Ipv6Cut)?);
     if header.version() != 6 {
-        return Err(Stop::Malformed);
+        return Err(Stop::Malformed(Malformed::Ipv6Version));
     }
     let addresses = Addresses::V6 { src: header.src(), dst: header.dst() };
     let payload = at + ipv6::HEADER_LEN;
@@ -178,15 +275,16 @@ fn parse_ipv6(frame: Frame<'_>, at: usize) -> Result<FlowKey, Stop> {
     };
     let next = header.next_header();
     if !next_header::WALKED.contains(&next) {
-        let ports = ports(frame, payload, end, next)?;
-        return Ok(FlowKey::new(addresses, Some(next), ports, None));
+        let (protocol, ports) = (Some(next), ports(frame, payload, end, next)?);
+        return Ok(Headers { addresses, protocol, ports, fragment: None, is_later: false });
     }
     let upper = walk_extensions(frame, payload, end, next)?;
     let ports = match (upper.protocol, upper.is_later) {
         (Some(protocol), false) => ports(frame, upper.at, end, protocol)?,
         _ => None,
     };
-    Ok(FlowKey::new(addresses, upper.protocol, ports, upper.fragment))
+    let Upper { protocol, fragment, is_later, .. } = upper;
+    Ok(Headers { addresses, protocol, ports, fragment, is_later })
 }
 
 /// Where a chain of extension headers ends.
@@ -209,18 +307,18 @@ fn walk_extensions(frame: Frame<'_>, at: usize, end: usize, next: u8) -> Result<
                 return Ok(upper);
             }
             next_header::HOP_BY_HOP | next_header::ROUTING | next_header::DESTINATION => {
-                let [following, units] = *frame.chunk(upper.at, end)?;
+                let [following, units] = *frame.header(upper.at, end, Malformed::ExtensionsCut)?;
                 next = following;
                 (usize::from(units) + 1) * 8
             }
             next_header::AUTHENTICATION => {
-                let [following, units] = *frame.chunk(upper.at, end)?;
+                let [following, units] = *frame.header(upper.at, end, Malformed::ExtensionsCut)?;
                 next = following;
                 (usize::from(units) + 2) * 4
             }
             next_header::FRAGMENT => {
                 let [following, _, high, low, ..]: [u8; ipv6::FRAGMENT_LEN] =
-                    *frame.chunk(upper.at, end)?;
+                    *frame.header(upper.at, end, Malformed::ExtensionsCut)?;
                 let field = u16::from_be_bytes([high, low]);
                 upper.is_later = field & 0xfff8 != 0;
                 let is_atomic = field & 0xfff9 == 0;
@@ -239,7 +337,7 @@ fn walk_extensions(frame: Frame<'_>, at: usize, end: usize, next: u8) -> Result<
         };
         upper.at += len;
         if upper.at > end {
-            return Err(Stop::Malformed);
+            return Err(Stop::Malformed(Malformed::ExtensionsCut));
         }
     }
     Ok(upper)
@@ -252,8 +350,8 @@ fn ports(frame: Frame<'_>, at: usize, end: usize, protocol: u8) -> Result<Option
     }
     match frame.chunk(at, end) {
         Ok(ports) => Ok(Some(*ports)),
-        Err(Stop::Malformed) => Ok(None),
-        Err(Stop::Split) => Err(Stop::Split),
+        Err(Unread::Beyond) => Ok(None),
+        Err(Unread::Split) => Err(Stop::Split),
     }
 }
 

@@ -1,3 +1,5 @@
+mod dissection;
+
 use proptest::prelude::*;
 
 use super::*;
