@@ -1,6 +1,7 @@
 //! The command `linetap`: one for everything that a person does.
 
 mod check;
+mod explain;
 mod mirror;
 mod status;
 mod up;
@@ -31,6 +32,8 @@ enum Command {
     Check(check::Check),
     /// Mirror capture files: the whole engine, without devices.
     Mirror(mirror::Mirror),
+    /// Tell why a packet is mirrored, or not: every rule that was asked, and the copy.
+    Explain(explain::Explain),
     /// Start the appliance in the foreground; SIGHUP reads the files again, SIGINT or SIGTERM stops.
     Up(up::Up),
     /// Show what the running appliance does.
@@ -99,6 +102,7 @@ pub fn run() -> ExitCode {
     let done = match cli.command {
         Command::Check(check) => check.run(),
         Command::Mirror(mirror) => mirror.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Up(up) => up.run(),
         Command::Status(status) => status.run(),
     };

@@ -27,6 +27,7 @@ pub mod load;
 pub mod warning;
 pub mod report;
 pub mod offline;
+pub mod explain;
 pub mod link;
 pub mod privilege;
 pub mod daemon;

@@ -6,7 +6,7 @@ mod write_behind;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::burst::BURST_MAX;
@@ -48,7 +48,7 @@ impl Source {
     /// Opens an input. One that can't be opened fails when it is read, like one that can't be read
     /// on: its fault is told with the others, and they run to their end.
     pub fn open(input: Input) -> Self {
-        let reader = File::open(&input.file).and_then(compression::transparent);
+        let reader = open_capture(&input.file);
         Self { input, reader }
     }
 
@@ -57,6 +57,11 @@ impl Source {
         let error = self.reader.as_ref().err()?;
         Some(format!("{}: it can't be read: {error}", self.input.file.display()))
     }
+}
+
+/// The content of a capture file, decompressed. Errors: it can't be opened.
+pub fn open_capture(file: &Path) -> io::Result<Box<dyn Read>> {
+    File::open(file).and_then(compression::transparent)
 }
 
 /// A file that takes what a port sends.

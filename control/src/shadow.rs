@@ -117,4 +117,4 @@ impl<'s> Shadows<'s> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

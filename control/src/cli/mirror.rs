@@ -51,15 +51,15 @@ struct Request<'a> {
 
 /// `PORT=FILE`.
 #[derive(Debug, Clone)]
-struct PortFile {
-    port: String,
-    file: PathBuf,
+pub(super) struct PortFile {
+    pub(super) port: String,
+    pub(super) file: PathBuf,
 }
 
 /// A text that is no [`PortFile`].
 #[derive(Debug, Error)]
 #[error("it is not PORT=FILE; name a port of the appliance file and a file")]
-struct BadPortFile;
+pub(super) struct BadPortFile;
 
 impl FromStr for PortFile {
     type Err = BadPortFile;
@@ -239,7 +239,7 @@ fn tell(
     faults
 }
 
-fn argument_fault(message: String) -> Fault {
+pub(super) fn argument_fault(message: String) -> Fault {
     Fault { file: String::new(), line: None, message }
 }
 

@@ -62,7 +62,7 @@ fn shadow(rules: &[FilterRule]) -> Option<Vec<usize>> {
 }
 
 /// By the engine: the position of the first rule that matches each key.
-fn firsts(rules: &[FilterRule], keys: &[FlowKey]) -> Vec<Option<usize>> {
+pub(crate) fn firsts(rules: &[FilterRule], keys: &[FlowKey]) -> Vec<Option<usize>> {
     let entry = |(at, rule)| TableRule { session: SessionIndex(0), index: RuleIndex(at), rule };
     let entries: Vec<TableRule<'_>> = (0..).zip(rules).map(entry).collect();
     let table = LinearTable::compile(&entries);
@@ -207,7 +207,7 @@ fn ports() -> impl Strategy<Value = Option<PortRange>> {
 }
 
 prop_compose! {
-    fn any_rule()(
+    pub(crate) fn any_rule()(
         (source, destination) in net(),
         protocol in select(vec![None, Some(0), Some(TCP), Some(TCP), Some(UDP), Some(132)]),
         source_ports in ports(),
@@ -225,7 +225,7 @@ prop_compose! {
 }
 
 /// A packet of each kind that the rules of [`any_rule`] tell apart.
-fn every_key() -> Vec<FlowKey> {
+pub(crate) fn every_key() -> Vec<FlowKey> {
     let mut keys = Vec::new();
     let numbers = [0, 1, 2, 3, 4, u32::MAX];
     for (src, dst) in numbers.into_iter().flat_map(|src| numbers.map(|dst| (src, dst))) {
