@@ -1,7 +1,11 @@
-//! What is right and can't be meant: rules that never match, because others take all their packets.
+//! What is right and can't be meant: rules that never match, because others take all their packets,
+//! or because rules are not asked about them.
+
+mod unasked;
 
 use std::collections::{HashMap, HashSet};
 
+use engine::exempt::Cause;
 use engine::rule::{Direction, FilterRule};
 use engine::snapshot::{SessionSpec, Snapshot};
 use engine::units::{FilterIndex, InterfaceIndex, RuleIndex, SessionIndex};
@@ -10,9 +14,12 @@ use engine::view::{rules_of, sessions_of};
 use crate::fault::Fault;
 use crate::load::Loaded;
 use crate::shadow::{Fate, STEPS_PER_CHECK, Shadows};
+use unasked::unasked;
 
 /// So many names are told in one sentence.
 const NAMED_MAX: usize = 4;
+/// Begins the names of what takes packets and is no rule; no logical id has a space.
+const EXEMPTION: &str = "the exemption of ";
 const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
 /// All warnings about a template that `file` names, in the order of its lines. Cost: see
@@ -20,6 +27,7 @@ const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 pub fn warnings(loaded: &Loaded, file: &str) -> Vec<Fault> {
     let mut judge = Judge {
         snapshot: &loaded.snapshot,
+        unasked: unasked(&loaded.snapshot),
         steps: STEPS_PER_CHECK,
         dead: HashSet::new(),
         judged: HashMap::new(),
@@ -46,6 +54,8 @@ struct Place<'l> {
 
 struct Judge<'l> {
     snapshot: &'l Snapshot,
+    /// What rules are not asked about: it stands before all of them.
+    unasked: Vec<(Cause, FilterRule)>,
     steps: u64,
     /// Rules that never match in any session.
     dead: HashSet<RuleIndex>,
@@ -60,15 +70,16 @@ impl<'l> Judge<'l> {
     fn filter(&mut self, filter: FilterIndex) {
         for direction in DIRECTIONS {
             let rules = rules_of(self.snapshot, filter, direction);
-            let mut shadows = Shadows::new(&mut self.steps);
+            let mut shadows = behind(&self.unasked, &mut self.steps);
             let mut undecided = Vec::new();
             for (index, rule) in &rules {
                 match shadows.judge(rule) {
                     Fate::Matches(_) => {}
                     Fate::Shadowed(by) => {
                         self.dead.insert(*index);
-                        let by: Vec<&str> = by.iter().map(|&at| rules[at].1.id.as_str()).collect();
-                        self.found.push((&rule.id, shadowed(&by)));
+                        let name = |at: usize| rules[at].1.id.clone();
+                        let message = shadowed(&named(&by, &self.unasked, name));
+                        self.found.push((&rule.id, message));
                     }
                     Fate::Undecided => undecided.push(rule.id.as_str()),
                 }
@@ -90,14 +101,16 @@ impl<'l> Judge<'l> {
                 for (fate, place) in fates.into_iter().zip(&places[first..]) {
                     match fate {
                         Fate::Shadowed(by) => {
-                            let by: Vec<Place<'_>> = by.iter().map(|&at| places[at]).collect();
-                            shadowed.push((place.rule, by));
+                            let of = |at: usize| {
+                                format!("{} of {}", places[at].rule.id, places[at].session)
+                            };
+                            shadowed.push((place.rule, named(&by, &self.unasked, of)));
                         }
                         Fate::Matches(_) | Fate::Undecided => alive += 1,
                     }
                 }
             }
-            self.session(sessions[at].1, interface, &shadowed, alive);
+            self.session(&sessions[..=at], interface, &shadowed, alive);
         }
     }
 
@@ -110,9 +123,9 @@ impl<'l> Judge<'l> {
         first: usize,
     ) -> Vec<Fate> {
         let filters = sessions.iter().map(|(_, session)| session.filter).collect();
-        let Self { steps, judged, .. } = self;
+        let Self { steps, judged, unasked, .. } = self;
         let judge = || {
-            let mut shadows = Shadows::new(steps);
+            let mut shadows = behind(unasked, steps);
             places[..first].iter().for_each(|place| shadows.push(place.rule));
             let judge = |place: &Place<'_>| {
                 let fate = shadows.judge(place.rule);
@@ -138,42 +151,35 @@ impl<'l> Judge<'l> {
         sessions.iter().flat_map(of_session).collect()
     }
 
-    /// Tells of a session whose filter has rules that match nothing there: of each, or of it as a
-    /// whole when none matches.
+    /// Tells of the last of these sessions, whose filter has rules that match nothing there: of each,
+    /// or of the session as a whole when none matches.
     fn session(
         &mut self,
-        session: &'l SessionSpec,
+        sessions: &[(SessionIndex, &'l SessionSpec)],
         interface: InterfaceIndex,
-        shadowed: &[(&'l FilterRule, Vec<Place<'l>>)],
+        shadowed: &[(&'l FilterRule, Vec<String>)],
         alive: usize,
     ) {
         let source = &self.snapshot.interfaces[interface.at()].id;
+        let Some(((_, session), earlier)) = sessions.split_last() else { return };
         if alive == 0 && !shadowed.is_empty() {
-            let mut earlier = Vec::new();
-            for place in shadowed.iter().flat_map(|(_, by)| by) {
-                if place.session != session.id && !earlier.contains(&place.session) {
-                    earlier.push(place.session);
-                }
-            }
+            let earlier: Vec<String> = earlier.iter().map(|(_, it)| it.id.clone()).collect();
             let message = format!(
-                "none of its rules can ever match: {} of {source} settle{} all their packets before; \
+                "none of its rules can ever match: {} of {source} {} all their packets before; \
                  give it a lower SessionNumber, or remove it",
                 listed(&earlier),
-                if earlier.len() == 1 { "s" } else { "" }
+                verb("settle", &earlier)
             );
             self.found.push((&session.id, message));
             return;
         }
         for (rule, by) in shadowed {
-            let names: Vec<String> =
-                by.iter().map(|it| format!("{} of {}", it.rule.id, it.session)).collect();
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let message = format!(
-                "in {}, a later session of {source}, it can never match: {} take{} all its packets \
+                "in {}, a later session of {source}, it can never match: {} {} all its packets \
                  before; give {} a lower SessionNumber, or narrow those",
                 session.id,
-                listed(&names),
-                if names.len() == 1 { "s" } else { "" },
+                listed(by),
+                verb("take", by),
                 session.id
             );
             self.found.push((&rule.id, message));
@@ -187,28 +193,76 @@ impl<'l> Judge<'l> {
                 more => format!(" (nor for {more} rules behind it)"),
             };
             let message = format!(
-                "whether it can match was not decided{others}: there are too many ways to be \
-                 shadowed; split the filter to know"
+                "whether it can match was not decided{others}: it would take too long; split the \
+                 filter to know"
             );
             self.found.push((first, message));
         }
     }
 }
 
-fn shadowed(by: &[&str]) -> String {
-    let (takes, them) = if by.len() == 1 { ("takes", "that") } else { ("take", "those") };
+/// Rules, to be judged behind what rules are not asked about.
+fn behind<'s>(unasked: &[(Cause, FilterRule)], steps: &'s mut u64) -> Shadows<'s> {
+    let mut shadows = Shadows::new(steps);
+    for (_, rule) in unasked {
+        shadows.push(rule);
+    }
+    shadows
+}
+
+/// The names of what takes a rule's packets: each exemption once, then rules.
+fn named(
+    by: &[usize],
+    unasked: &[(Cause, FilterRule)],
+    rule: impl Fn(usize) -> String,
+) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for &at in by {
+        let name = match unasked.get(at) {
+            Some((cause, _)) => format!("{EXEMPTION}{}", cause_name(*cause)),
+            None => rule(at - unasked.len()),
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn cause_name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::OwnOutput => "our own copies (loop guard)",
+        Cause::Dhcp => "DHCP",
+        Cause::Metadata => "instance metadata",
+        Cause::Ntp => "link-local time",
+        Cause::Activation => "Windows activation",
+        Cause::AmazonDns => "Amazon DNS",
+    }
+}
+
+fn shadowed(by: &[String]) -> String {
+    let is_exempt = |name: &&String| name.starts_with(EXEMPTION);
+    let remedy = match (by.iter().filter(is_exempt).count(), by.len()) {
+        (exempt, all) if exempt == all => "rules are not asked about them, so remove it".to_owned(),
+        (_, 1) => "give it a lower RuleNumber than that, or remove it".to_owned(),
+        _ => "give it a lower RuleNumber than those, or remove it".to_owned(),
+    };
     format!(
-        "it can never match: {} {takes} all its packets before; give it a lower RuleNumber than \
-         {them}, or remove it",
-        listed(by)
+        "it can never match: {} {} all its packets before; {remedy}",
+        listed(by),
+        verb("take", by)
     )
 }
 
+fn verb(plural: &str, subjects: &[String]) -> String {
+    if subjects.len() == 1 { format!("{plural}s") } else { plural.to_owned() }
+}
+
 /// Names as a list in a sentence, not all of very many.
-fn listed(names: &[&str]) -> String {
+fn listed(names: &[String]) -> String {
     match names {
         [] => "nothing".to_owned(),
-        [only] => (*only).to_owned(),
+        [only] => only.clone(),
         [first @ .., last] if names.len() <= NAMED_MAX => {
             format!("{} and {last}", first.join(", "))
         }

@@ -88,6 +88,9 @@ fn rules_that_leave_each_other_packets_are_not_warned_of() {
     // A lower half that is not quite one; a port that nobody takes; another filter.
     let template = common::with(template, "10.0.0.0/9", "10.0.0.0/10");
     let template = common::with(&template, "FromPort: 101", "FromPort: 102");
+    let template = common::with(&template, "FromPort: 67", "FromPort: 65");
+    let template = common::with(&template, "FromPort: 66, ToPort: 66", "FromPort: 64, ToPort: 66");
+    let template = common::with(&template, "FromPort: 66, ToPort: 67", "FromPort: 63, ToPort: 67");
     let again = "TrafficMirrorFilterId: !Ref F\n      SessionNumber: 2";
     let template = common::with(&template, again, &again.replace("!Ref F", "!Ref I"));
     assert_eq!(warned(&template), "");

@@ -14,19 +14,22 @@ const LINK_LOCAL_MASK: u32 = 0xffff_0000u32.to_be();
 /// `fd00:ec2::/32`, where the IPv6 services live, as packets have it.
 const SERVICES6: u32 = 0xfd00_0ec2u32.to_be();
 /// Instance metadata, 169.254.169.254.
-const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// Instance metadata, `fd00:ec2::254`.
-const METADATA6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+pub const METADATA6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 /// Link-local NTP, 169.254.169.123.
-const NTP: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 123);
+pub const NTP: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 123);
 /// Link-local NTP, `fd00:ec2::123`.
-const NTP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x123);
-/// Windows activation, 169.254.169.250 and .251, on this TCP port.
-const ACTIVATION: [Ipv4Addr; 2] =
+pub const NTP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x123);
+/// Windows activation, 169.254.169.250 and .251.
+pub const ACTIVATION: [Ipv4Addr; 2] =
     [Ipv4Addr::new(169, 254, 169, 250), Ipv4Addr::new(169, 254, 169, 251)];
-const ACTIVATION_PORT: u16 = 1688;
-const DHCP: [u16; 2] = [67, 68];
-const DHCPV6: [u16; 2] = [546, 547];
+/// Windows activation, over TCP.
+pub const ACTIVATION_PORT: u16 = 1688;
+/// DHCP's ports, over UDP.
+pub const DHCP: [u16; 2] = [67, 68];
+/// DHCPv6's ports, over UDP.
+pub const DHCPV6: [u16; 2] = [546, 547];
 
 /// So many packets [`Exempt::suspects`] looks at.
 pub const STEP: usize = 16;
