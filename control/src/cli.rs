@@ -28,7 +28,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Tell whether an appliance file and a template are right, and what they amount to.
+    /// Tell whether an appliance file and a template are right, what they amount to, and which rules
+    /// can never match.
     Check(check::Check),
     /// Mirror capture files: the whole engine, without devices.
     Mirror(mirror::Mirror),
