@@ -145,6 +145,8 @@ fn all_protocols_leave_an_ipv6_packet_without_layer_4_only() {
 fn no_more_rules_are_named_than_are_needed() {
     let quarters = ["10.0.0.0/10", "10.64.0.0/10", "10.0.0.0/9", "10.128.0.0/9", "10.0.0.0/8"];
     assert_eq!(shadow(&quarters.map(from)), Some(vec![0, 1, 3]));
+    let within = ["10.0.0.0/10", "10.0.0.0/9", "10.128.0.0/9", "10.0.0.0/8"];
+    assert_eq!(shadow(&within.map(from)), Some(vec![1, 2]));
 }
 
 #[test]
