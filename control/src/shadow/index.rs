@@ -71,6 +71,11 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn all_that_overlap_and_no_other_are_found(
             networks in vec((any::<u8>(), 0..=8u32), 0..40),

@@ -13,6 +13,7 @@ fn each_way_to_be_malformed_has_its_name() {
     let tag: &[u8] = &[0x81, 0, 0, 7];
     let cases = [
         (vec![2; 13], Malformed::FrameCut),
+        (frame(&[&[0x81, 0, 0]]), Malformed::TagCut),
         (frame(&[tag, &[0x81]]), Malformed::TagCut),
         (frame(&[tag, tag, tag, tag, tag, V4, &sound]), Malformed::TooManyTags),
         (frame(&[V4, &sound[..19]]), Malformed::Ipv4Cut),
