@@ -35,11 +35,10 @@ pub(super) fn cover(subject: &Region, others: &[Region], steps: &mut u64) -> Res
     };
     if used.len() <= NEEDED_MAX {
         // Of two that would do, the earlier one stays.
-        for at in (0..used.len()).rev() {
-            let mut fewer = used.clone();
-            fewer.remove(at);
+        for last in used.clone().into_iter().rev() {
+            let fewer = used.iter().copied().filter(|&position| position != last);
             if let Ok(Cover::Whole(enough)) = search(subject, others, fewer, steps) {
-                used.retain(|position| enough.contains(position));
+                used = enough;
             }
         }
     }

@@ -278,3 +278,54 @@ proptest! {
         }
     }
 }
+
+prop_compose! {
+    /// A rule of a few wide networks and wide ranges: many together shadow one.
+    fn wide_rule()(
+        nets in (0..=3u8, any::<u32>(), 0..=3u8, any::<u32>()),
+        ports: (u16, u16, u16, u16),
+    ) -> FilterRule {
+        let net = |len, bits: u32| ipnet::Ipv4Net::new(bits.into(), len).unwrap().trunc().into();
+        let range = |a: u16, b: u16| Some(PortRange { from: a.min(b), to: a.max(b) });
+        FilterRule {
+            source: net(nets.0, nets.1),
+            destination: net(nets.2, nets.3),
+            source_ports: range(ports.0, ports.1),
+            destination_ports: range(ports.2, ports.3),
+            ..with(Some(TCP), [None, None])
+        }
+    }
+}
+
+/// Keys of packets of a rule: corners of its box.
+fn corners(rule: &FilterRule) -> Vec<FlowKey> {
+    let region = Region::of(rule).unwrap();
+    let corner = |bits: u32| {
+        let ends = region.sides.map(|side| [side.from, side.to]);
+        region.key(std::array::from_fn(|at| ends[at][(bits >> at & 1) as usize]))
+    };
+    (0..32).map(corner).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 16,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn of_many_wide_rules_each_has_a_witness_or_enough_before_it(
+        rules in vec(wide_rule(), 600..800),
+    ) {
+        let fates = fates(&rules);
+        assert_witnessed(&rules, &fates);
+        for (at, fate) in fates.iter().enumerate() {
+            if let Fate::Shadowed(by) = fate {
+                let named: Vec<_> = by.iter().chain([&at]).map(|&at| rules[at].clone()).collect();
+                prop_assert!(shadow(&named).is_some());
+                prop_assert!(!firsts(&rules, &corners(&rules[at])).contains(&Some(at)));
+            }
+        }
+    }
+}
