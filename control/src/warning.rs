@@ -25,10 +25,14 @@ const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 /// All warnings about a template that `file` names, in the order of its lines. Cost: see
 /// [`crate::shadow`].
 pub fn warnings(loaded: &Loaded, file: &str) -> Vec<Fault> {
+    warnings_within(STEPS_PER_CHECK, loaded, file)
+}
+
+fn warnings_within(steps: u64, loaded: &Loaded, file: &str) -> Vec<Fault> {
     let mut judge = Judge {
         snapshot: &loaded.snapshot,
         unasked: unasked(&loaded.snapshot),
-        steps: STEPS_PER_CHECK,
+        steps,
         dead: HashSet::new(),
         judged: HashMap::new(),
         found: Vec::new(),
@@ -93,7 +97,7 @@ impl<'l> Judge<'l> {
     fn source(&mut self, interface: InterfaceIndex) {
         let sessions = sessions_of(self.snapshot, interface);
         for at in 1..sessions.len() {
-            let (mut shadowed, mut alive) = (Vec::new(), 0);
+            let (mut shadowed, mut alive, mut undecided) = (Vec::new(), 0, 0);
             for direction in DIRECTIONS {
                 let places = self.places(&sessions[..=at], direction);
                 let first = self.places(&sessions[..at], direction).len();
@@ -106,11 +110,19 @@ impl<'l> Judge<'l> {
                             };
                             shadowed.push((place.rule, named(&by, &self.unasked, of)));
                         }
-                        Fate::Matches(_) | Fate::Undecided => alive += 1,
+                        Fate::Matches(_) => alive += 1,
+                        Fate::Undecided => undecided += 1,
                     }
                 }
             }
-            self.session(&sessions[..=at], interface, &shadowed, alive);
+            self.session(&sessions[..=at], interface, &shadowed, alive + undecided);
+            if undecided > 0 {
+                let message = format!(
+                    "whether {undecided} of its rules can match behind the sessions before it was \
+                     not decided: it would take too long; split the filters to know"
+                );
+                self.found.push((&sessions[at].1.id, message));
+            }
         }
     }
 
@@ -270,5 +282,39 @@ fn listed(names: &[String]) -> String {
             let (told, left) = names.split_at(NAMED_MAX - 1);
             format!("{} and {} more", told.join(", "), left.len())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Mode;
+    use crate::load::{Sources, from_texts};
+
+    const CONFIG: &str = "port = [{name = \"a\"}, {name = \"b\"}, {name = \"t\", address = \"192.0.2.1/24\"}]\n\
+        link = [{name = \"l\", ports = [\"a\", \"b\"]}]\n\
+        interface = [{id = \"eni-a\", port = \"a\"}, {id = \"eni-b\", port = \"b\"}]\n\
+        tool = [{id = \"eni-tool\", port = \"t\", address = \"192.0.2.10\"}]\n";
+
+    #[test]
+    fn what_is_not_decided_is_told() {
+        let sources = Sources {
+            config: "c".into(),
+            template: "t".into(),
+            parameters: Vec::new(),
+            mode: Mode::Offline,
+        };
+        let template = include_str!("../tests/fixtures/shadowed.yaml");
+        let loaded = from_texts(CONFIG, template, &sources, 1).unwrap();
+        let told: Vec<String> =
+            warnings_within(0, &loaded, "t").iter().map(ToString::to_string).collect();
+        let is_told = |start: &str| told.iter().any(|it| it.contains(start));
+        assert!(
+            is_told("warning: Low: whether it can match was not decided (nor for 5 rules"),
+            "{told:#?}"
+        );
+        assert!(is_told("warning: Ports: whether it can match was not decided: it"), "{told:#?}");
+        assert!(is_told("warning: Again: whether 6 of its rules can match behind"), "{told:#?}");
+        assert!(!is_told("can never match"), "{told:#?}");
     }
 }
