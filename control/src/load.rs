@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use engine::rule_table::LinearTable;
+use engine::rule_table::CompiledTable;
 use engine::snapshot::Snapshot;
 use engine::view::{Neighbors, View};
 
@@ -148,7 +148,7 @@ impl Loaded {
     /// the files' own checks let it pass.
     pub fn prove(&self) -> Result<(), Faults> {
         let neighbors = Neighbors::offline(&self.snapshot);
-        let view = View::<LinearTable>::compile(&self.snapshot, &neighbors);
+        let view = View::<CompiledTable>::compile(&self.snapshot, &neighbors);
         view.map(drop).map_err(Faults::of_arguments)
     }
 }

@@ -172,7 +172,7 @@ impl simd::Work for HasSuspects<'_> {
 
     #[expect(clippy::inline_always, reason = "compiled for the vectors of the caller")]
     #[inline(always)]
-    fn run(self) -> bool {
+    fn run(self, _vectors: impl simd::Vectors) -> bool {
         let mut any = [0; STEP];
         for start in (0..self.count).step_by(STEP) {
             let suspects = self.exempt.suspects(self.keys, start);

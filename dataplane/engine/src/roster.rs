@@ -11,7 +11,7 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::publish::{Publisher, Subscriber, channel};
 use crate::report::{PortReport, Report, RuleReport, SessionReport, WorkerState};
-use crate::rule_table::LinearTable;
+use crate::rule_table::CompiledTable;
 use crate::snapshot::Snapshot;
 use crate::stats::{PortStats, SessionStats, ViewStats, WorkerStats, add_all};
 use crate::view::View;
@@ -21,7 +21,7 @@ pub type Links = Arc<[AtomicBool]>;
 
 /// A view in one worker's hands, with that worker's counters for it.
 #[derive(Debug)]
-pub struct WorkerView<T = LinearTable> {
+pub struct WorkerView<T = CompiledTable> {
     /// Shared by all workers.
     pub view: Arc<View<T>>,
     /// This worker's own.
@@ -56,7 +56,7 @@ pub struct ReportBuffer {
 
 /// What a worker needs of the publisher.
 #[derive(Debug)]
-pub struct WorkerEnd<T = LinearTable> {
+pub struct WorkerEnd<T = CompiledTable> {
     views: Subscriber<WorkerView<T>>,
     reports: Arc<Reports>,
     taken_up: Arc<AtomicU64>,
@@ -116,9 +116,10 @@ struct Member<T> {
 
 /// All workers of a data plane. Thread: publisher.
 #[derive(Debug)]
-pub struct Roster<T = LinearTable> {
+pub struct Roster<T = CompiledTable> {
     members: Vec<Member<T>>,
     snapshot: Arc<Snapshot>,
+    view: Arc<View<T>>,
     names: Arc<Names>,
     generation: u64,
     sessions: HashMap<String, SessionStats>,
@@ -139,6 +140,7 @@ impl<T> Roster<T> {
             rule_hits: HashMap::new(),
             links,
             snapshot,
+            view: Arc::clone(view),
         };
         let mut ends = Vec::new();
         for &core in &roster.snapshot.dataplane.workers {
@@ -163,6 +165,11 @@ impl<T> Roster<T> {
         &self.snapshot
     }
 
+    /// The view that was published last.
+    pub fn view(&self) -> &Arc<View<T>> {
+        &self.view
+    }
+
     /// Which ports have a link: to be kept up to date by the publisher.
     pub fn links(&self) -> &Links {
         &self.links
@@ -173,6 +180,7 @@ impl<T> Roster<T> {
     pub fn publish(&mut self, snapshot: Arc<Snapshot>, view: &Arc<View<T>>) {
         self.reclaim();
         self.generation += 1;
+        self.view = Arc::clone(view);
         if !Arc::ptr_eq(&self.snapshot, &snapshot) {
             self.names = names_of(&snapshot);
             self.snapshot = snapshot;

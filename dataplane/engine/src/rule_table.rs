@@ -5,14 +5,22 @@
 //! session in which any rule matches settles the packet, accept or reject, and only a packet that
 //! matches nothing in one session is looked at by the next.
 
+mod compiled;
 mod linear;
+#[cfg(test)]
+mod samples;
 
 pub use crate::conditions::Match;
+pub use compiled::{BYTES_MAX, BYTES_PER_RULE_MAX, CompiledTable};
 pub use linear::LinearTable;
 
 use crate::keys::Keys;
 use crate::rule::{FilterRule, RuleAction};
 use crate::units::{RuleIndex, SessionIndex};
+
+/// Rules of one table, at most: what lookups and memory cost in the worst case is bounded by it
+/// ([`CompiledTable`]).
+pub const TABLE_RULES_MAX: usize = 1 << 17;
 
 /// One rule in its place in a table.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +57,20 @@ impl From<&TableRule<'_>> for Verdict {
     }
 }
 
+/// The verdicts of rules by place, then that of none.
+fn verdicts(rules: &[TableRule<'_>]) -> Vec<Verdict> {
+    rules.iter().map(Verdict::from).chain([Verdict::NONE]).collect()
+}
+
 /// A compiled, immutable, ordered set of rules; shared by all workers.
 pub trait RuleTable: Send + Sync + Sized {
     /// Compiles rules, the first of which goes first. Thread: publisher.
     fn compile(rules: &[TableRule<'_>]) -> Self;
+
+    /// Compiles rules that may differ little from this table's: what did not change is shared.
+    /// Thread: publisher.
+    #[must_use]
+    fn update(&self, rules: &[TableRule<'_>]) -> Self;
 
     /// Looks up the key at `which[n]` for each `n`, into `matches[n]`; `which` and `matches` have
     /// the same length. Quickest where packets stand side by side in `which`.

@@ -12,6 +12,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod vectors;
 
 #[cfg(target_arch = "x86_64")]
 use core::arch::x86_64::{__m128i, _mm_loadu_si128};
@@ -22,6 +23,7 @@ use crate::conditions::{Conditions, Match};
 use crate::keys::Keys;
 use crate::plain::Head;
 use crate::source::Source;
+pub(crate) use vectors::{KEYS, Portable, Set, Vectors, WORDS};
 
 /// So many rules are compared without a branch; then it is seen whether any packet needs more.
 #[cfg(target_arch = "x86_64")]
@@ -121,14 +123,14 @@ pub(crate) trait Work {
     type Output;
 
     /// Does it. To be always inlined: what is not is compiled as ever.
-    fn run(self) -> Self::Output;
+    fn run(self, vectors: impl Vectors) -> Self::Output;
 }
 
 /// Does the work, compiled for the widest vectors that the processor has.
 #[inline]
 pub(crate) fn widest<W: Work>(work: W) -> W::Output {
     widest!(run(work));
-    work.run()
+    work.run(Portable)
 }
 
 /// Four words at a place of a string. Every processor of the family can.
@@ -169,7 +171,8 @@ macro_rules! of_vectors {
     ($features:literal) => {
         #[target_feature(enable = $features)]
         pub(super) fn run<W: Work>(work: W) -> W::Output {
-            work.run()
+            // SAFETY: the processor has what this function needs itself.
+            work.run(unsafe { Widest::new() })
         }
 
         #[target_feature(enable = $features)]

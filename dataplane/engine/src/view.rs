@@ -9,7 +9,7 @@ use crate::claims::PortSources;
 use crate::encap::{Encap, Outer, inner_len_max};
 use crate::exempt::Exempt;
 use crate::rule::{Direction, FilterRule};
-use crate::rule_table::{LinearTable, RuleTable, TableRule};
+use crate::rule_table::{CompiledTable, RuleTable, TABLE_RULES_MAX, TableRule};
 use crate::snapshot::{NeighborSpec, SessionSpec, Snapshot, TargetKind};
 use crate::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, RuleIndex, SessionIndex};
 
@@ -55,7 +55,7 @@ impl Neighbors {
 
 /// A compiled snapshot. Shared by all workers, changed by none.
 #[derive(Debug)]
-pub struct View<T = LinearTable> {
+pub struct View<T = CompiledTable> {
     /// The snapshot's epoch.
     pub epoch: u64,
     /// Inner VLAN tags stay.
@@ -117,25 +117,40 @@ impl SessionView {
 impl<T: RuleTable> View<T> {
     /// Compiles a snapshot. Errors: all its faults, a sentence each. Thread: publisher.
     pub fn compile(snapshot: &Snapshot, neighbors: &Neighbors) -> Result<Self, Vec<String>> {
+        Self::new(snapshot, neighbors, &[])
+    }
+
+    /// Compiles a snapshot that differs little from this view's: rule tables share what did not
+    /// change. Errors and thread: as of [`View::compile`].
+    pub fn update(&self, snapshot: &Snapshot, neighbors: &Neighbors) -> Result<Self, Vec<String>> {
+        Self::new(snapshot, neighbors, &self.sources)
+    }
+
+    fn new(
+        snapshot: &Snapshot,
+        neighbors: &Neighbors,
+        before: &[SourceView<T>],
+    ) -> Result<Self, Vec<String>> {
         let mut faults = snapshot.faults();
         if !faults.is_empty() {
             return Err(faults);
         }
         let ports = attribute_ports(snapshot, &mut faults);
+        let sources: Vec<_> = (0..snapshot.interfaces.len())
+            .map(|at| source_rules(snapshot, InterfaceIndex(at as u16), &mut faults))
+            .collect();
         if !faults.is_empty() {
             return Err(faults);
         }
         let underlay = snapshot.ports.iter().flat_map(|port| &port.addresses);
-        let sources = 0..snapshot.interfaces.len();
+        let sources = sources.iter().enumerate();
         Ok(Self {
             epoch: snapshot.epoch,
             keep_inner_vlan: snapshot.vxlan.keep_inner_vlan,
             exempt: Exempt::new(&snapshot.exempt, snapshot.vxlan.port, underlay.map(IpNet::addr)),
             ports,
             sessions: compile_sessions(snapshot, neighbors),
-            sources: sources
-                .map(|at| compile_source(snapshot, InterfaceIndex(at as u16)))
-                .collect(),
+            sources: sources.map(|(at, rules)| rules.compile(before.get(at))).collect(),
             rules: snapshot.rules.len(),
         })
     }
@@ -220,22 +235,55 @@ pub fn rules_of(
     rules
 }
 
-fn compile_source<T: RuleTable>(snapshot: &Snapshot, interface: InterfaceIndex) -> SourceView<T> {
+/// The rules of all sessions of a source, in the order in which they are asked.
+struct SourceRules<'a> {
+    ingress: Vec<TableRule<'a>>,
+    egress: Vec<TableRule<'a>>,
+    amazon_dns: Option<SessionIndex>,
+}
+
+fn source_rules<'a>(
+    snapshot: &'a Snapshot,
+    interface: InterfaceIndex,
+    faults: &mut Vec<String>,
+) -> SourceRules<'a> {
     let sessions = sessions_of(snapshot, interface);
-    let table = |direction| {
-        let of_session = |&(session, spec): &(SessionIndex, &SessionSpec)| {
+    let mut rules = |direction, name| {
+        let of_session = |&(session, spec): &(SessionIndex, &'a SessionSpec)| {
             let rules = rules_of(snapshot, spec.filter, direction).into_iter();
             rules.map(move |(index, rule)| TableRule { session, index, rule })
         };
-        T::compile(&sessions.iter().flat_map(of_session).collect::<Vec<_>>())
+        let rules: Vec<_> = sessions.iter().flat_map(of_session).collect();
+        if rules.len() > TABLE_RULES_MAX {
+            faults.push(format!(
+                "interface {}: all its sessions together have {} {name} rules, more than \
+                 {TABLE_RULES_MAX}; drop rules, or sessions",
+                snapshot.interfaces[interface.at()].id,
+                rules.len()
+            ));
+        }
+        rules
     };
-    SourceView {
-        ingress: table(Direction::Ingress),
-        egress: table(Direction::Egress),
+    SourceRules {
+        ingress: rules(Direction::Ingress, "ingress"),
+        egress: rules(Direction::Egress, "egress"),
         amazon_dns: sessions
             .iter()
             .find(|(_, session)| snapshot.filters[session.filter.at()].amazon_dns)
             .map(|&(index, _)| index),
+    }
+}
+
+impl SourceRules<'_> {
+    fn compile<T: RuleTable>(&self, before: Option<&SourceView<T>>) -> SourceView<T> {
+        let table = |before: Option<&T>, rules: &[TableRule<'_>]| {
+            before.map_or_else(|| T::compile(rules), |before| before.update(rules))
+        };
+        SourceView {
+            ingress: table(before.map(|source| &source.ingress), &self.ingress),
+            egress: table(before.map(|source| &source.egress), &self.egress),
+            amazon_dns: self.amazon_dns,
+        }
     }
 }
 

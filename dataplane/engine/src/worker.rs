@@ -11,7 +11,7 @@ use crate::drop_reason::Ended;
 use crate::mirror::{Scratch, mirror_burst};
 use crate::port::{Devices, Mbuf, RxQueue, TxQueue};
 use crate::roster::{ReportBuffer, WorkerEnd};
-use crate::rule_table::{LinearTable, RuleTable};
+use crate::rule_table::{CompiledTable, RuleTable};
 use crate::snapshot::Role;
 use crate::stats::{PortStats, WorkerStats};
 use crate::tool::ToolPort;
@@ -40,7 +40,7 @@ impl<D: Devices> core::fmt::Debug for Lane<D> {
 }
 
 /// All that one core works with.
-pub struct Worker<D: Devices, T = LinearTable> {
+pub struct Worker<D: Devices, T = CompiledTable> {
     lanes: Vec<Lane<D>>,
     wires: Vec<Option<D::Tx>>,
     tools: Vec<Option<ToolPort<D>>>,

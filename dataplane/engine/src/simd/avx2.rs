@@ -2,13 +2,17 @@
 
 use core::arch::x86_64::{
     __m256i, _mm_loadl_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castsi128_si256,
-    _mm256_cmpeq_epi32, _mm256_cvtepu8_epi32, _mm256_i32gather_epi32, _mm256_inserti128_si256,
-    _mm256_lddqu_si256, _mm256_min_epu32 as min, _mm256_or_si256 as or, _mm256_set1_epi32,
-    _mm256_setzero_si256, _mm256_storeu_si256, _mm256_sub_epi16, _mm256_subs_epu16,
-    _mm256_testz_si256, _mm256_unpackhi_epi32 as high32, _mm256_unpackhi_epi64 as high64,
-    _mm256_unpacklo_epi32 as low32, _mm256_unpacklo_epi64 as low64, _mm256_xor_si256,
+    _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_cmpeq_epi64,
+    _mm256_cmpgt_epi32, _mm256_cmpgt_epi64, _mm256_cvtepu8_epi32, _mm256_i32gather_epi32,
+    _mm256_inserti128_si256, _mm256_lddqu_si256, _mm256_min_epu32 as min, _mm256_movemask_pd,
+    _mm256_movemask_ps, _mm256_or_si256 as or, _mm256_set1_epi32, _mm256_set1_epi64x,
+    _mm256_setzero_si256, _mm256_store_si256, _mm256_storeu_si256, _mm256_sub_epi16,
+    _mm256_subs_epu16, _mm256_testz_si256, _mm256_unpackhi_epi32 as high32,
+    _mm256_unpackhi_epi64 as high64, _mm256_unpacklo_epi32 as low32,
+    _mm256_unpacklo_epi64 as low64, _mm256_xor_si256,
 };
 
+use super::vectors::{Aligned, Avx2 as Widest, KEYS, Set, WORDS, first_of};
 use super::{BLOCK, NOBODY, Places, Rules, Work, of_vectors, row, run_of};
 use crate::address_table::{AddressTable, Start};
 use crate::burst::BURST_MAX;
@@ -103,4 +107,65 @@ fn rows<const LEN: usize>(bytes: &[&[u8; LEN]; LANES], first: usize, at: usize) 
         _mm256_castsi128_si256(row(bytes[first], at)),
         row(bytes[first + 4], at),
     )
+}
+
+/// Four words at a time of a whole number of vectors.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn vector<T: Copy, const N: usize>(words: &[T; N], at: usize) -> __m256i {
+    const { assert!(size_of::<[T; N]>().is_multiple_of(32)) };
+    let vectors = words.as_ptr().cast::<__m256i>();
+    assert!(at < size_of::<[T; N]>() / 32);
+    // SAFETY: the array has more vectors than that, as just asked.
+    let vector = unsafe { vectors.add(at) };
+    // SAFETY: it lies in the array, all of it; no alignment is asked for.
+    unsafe { _mm256_lddqu_si256(vector) }
+}
+
+/// [`super::Vectors::count_below`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn count_below(keys: &[i32; KEYS], value: i32) -> u32 {
+    let value = _mm256_set1_epi32(value);
+    let mut below = 0;
+    for half in 0..2 {
+        let is_below = _mm256_cmpgt_epi32(value, vector(keys, half));
+        below |= _mm256_movemask_ps(_mm256_castsi256_ps(is_below)) << (8 * half);
+    }
+    below.count_ones()
+}
+
+/// [`super::Vectors::count_below_long`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn count_below_long(keys: [&[i64; KEYS]; 2], value: [i64; 2]) -> u32 {
+    let (high, low) = (_mm256_set1_epi64x(value[0]), _mm256_set1_epi64x(value[1]));
+    let mut below = 0;
+    for quarter in 0..4 {
+        let (highs, lows) = (vector(keys[0], quarter), vector(keys[1], quarter));
+        let is_same = _mm256_cmpeq_epi64(high, highs);
+        let is_below = _mm256_and_si256(is_same, _mm256_cmpgt_epi64(low, lows));
+        let is_below = or(is_below, _mm256_cmpgt_epi64(high, highs));
+        below |= _mm256_movemask_pd(_mm256_castsi256_pd(is_below)) << (4 * quarter);
+    }
+    below.count_ones()
+}
+
+/// [`super::Vectors::first_common`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn first_common<const N: usize>(sets: [&Set; N]) -> usize {
+    let (mut common, mut unused) = (Aligned([[0; WORDS / 2]; 2]), 0);
+    let zero = _mm256_setzero_si256();
+    for half in 0..2 {
+        let mut all = _mm256_cmpeq_epi64(zero, zero);
+        for set in sets {
+            all = _mm256_and_si256(all, vector(set, half));
+        }
+        unused |=
+            _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpeq_epi64(all, zero))) << (4 * half);
+        // SAFETY: as long as the vector, and each half of what is aligned to 64 bytes is to 32.
+        unsafe { _mm256_store_si256(common.0[half].as_mut_ptr().cast(), all) };
+    }
+    first_of(common.0.as_flattened(), unused.cast_unsigned() ^ 0xff)
 }

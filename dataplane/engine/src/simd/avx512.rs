@@ -1,14 +1,17 @@
 //! Sixteen packets at once.
 
 use core::arch::x86_64::{
-    __m512i, _mm_loadu_si128, _mm512_castsi128_si512, _mm512_cmpeq_epi32_mask,
+    __m512i, _mm_loadu_si128, _mm512_and_si512, _mm512_castsi128_si512, _mm512_cmpeq_epi32_mask,
+    _mm512_cmpeq_epi64_mask, _mm512_cmpgt_epi32_mask, _mm512_cmpgt_epi64_mask,
     _mm512_cvtepu8_epi32, _mm512_i32gather_epi32, _mm512_inserti32x4, _mm512_loadu_si512,
     _mm512_mask_mov_epi32, _mm512_min_epu32 as min, _mm512_or_si512 as or, _mm512_set1_epi32,
-    _mm512_storeu_si512, _mm512_sub_epi16, _mm512_subs_epu16, _mm512_ternarylogic_epi32,
-    _mm512_testn_epi32_mask, _mm512_unpackhi_epi32 as high32, _mm512_unpackhi_epi64 as high64,
+    _mm512_set1_epi64, _mm512_store_si512, _mm512_storeu_si512, _mm512_sub_epi16,
+    _mm512_subs_epu16, _mm512_ternarylogic_epi32, _mm512_test_epi64_mask, _mm512_testn_epi32_mask,
+    _mm512_unpackhi_epi32 as high32, _mm512_unpackhi_epi64 as high64,
     _mm512_unpacklo_epi32 as low32, _mm512_unpacklo_epi64 as low64, _mm512_xor_si512,
 };
 
+use super::vectors::{Aligned, Avx512 as Widest, KEYS, Set, WORDS, first_of};
 use super::{BLOCK, NOBODY, Places, Rules, Work, of_vectors, row, run_of};
 use crate::address_table::{AddressTable, Start};
 use crate::burst::BURST_MAX;
@@ -103,4 +106,51 @@ fn rows<const LEN: usize>(bytes: &[&[u8; LEN]; LANES], first: usize, at: usize) 
     let rows = _mm512_inserti32x4::<1>(rows, row(bytes[first + 4], at));
     let rows = _mm512_inserti32x4::<2>(rows, row(bytes[first + 8], at));
     _mm512_inserti32x4::<3>(rows, row(bytes[first + 12], at))
+}
+
+/// [`super::Vectors::count_below`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn count_below(keys: &[i32; KEYS], value: i32) -> u32 {
+    // SAFETY: the array is as long as the vector, and no alignment is asked for.
+    let keys = unsafe { _mm512_loadu_si512(keys.as_ptr().cast()) };
+    _mm512_cmpgt_epi32_mask(_mm512_set1_epi32(value), keys).count_ones()
+}
+
+/// Eight words of one of two halves.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn longs(words: &[i64; KEYS], half: usize) -> Words {
+    let words = words.as_chunks::<8>().0[half];
+    // SAFETY: the array is as long as the vector, and no alignment is asked for.
+    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+}
+
+/// [`super::Vectors::count_below_long`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn count_below_long(keys: [&[i64; KEYS]; 2], value: [i64; 2]) -> u32 {
+    let (high, low) = (_mm512_set1_epi64(value[0]), _mm512_set1_epi64(value[1]));
+    let mut count = 0;
+    for half in 0..2 {
+        let (highs, lows) = (longs(keys[0], half), longs(keys[1], half));
+        let is_below = _mm512_cmpeq_epi64_mask(high, highs) & _mm512_cmpgt_epi64_mask(low, lows);
+        count += (is_below | _mm512_cmpgt_epi64_mask(high, highs)).count_ones();
+    }
+    count
+}
+
+/// [`super::Vectors::first_common`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn first_common<const N: usize>(sets: [&Set; N]) -> usize {
+    let mut all = _mm512_set1_epi64(-1);
+    for set in sets {
+        // SAFETY: the set is as long as the vector, and no alignment is asked for.
+        all = _mm512_and_si512(all, unsafe { _mm512_loadu_si512(set.as_ptr().cast()) });
+    }
+    let mut common = Aligned([0; WORDS]);
+    // SAFETY: the set is as long as the vector, and aligned as it is.
+    unsafe { _mm512_store_si512(common.0.as_mut_ptr().cast(), all) };
+    first_of(&common.0, _mm512_test_epi64_mask(all, all).into())
 }

@@ -110,7 +110,7 @@ impl Dataplane {
         snapshot: Snapshot,
         state: &StateFile,
     ) -> Result<(), Vec<String>> {
-        let view = Arc::new(View::compile(&snapshot, &self.neighbors)?);
+        let view = Arc::new(self.roster.view().update(&snapshot, &self.neighbors)?);
         save(state, &snapshot)?;
         let before = Arc::clone(self.roster.snapshot());
         self.roster.publish(Arc::new(snapshot), &view);
@@ -147,7 +147,7 @@ impl Dataplane {
 
     /// Publishes a snapshot that compiled before, with the neighbours of now.
     fn publish(&mut self, snapshot: &Arc<Snapshot>) {
-        match View::compile(snapshot, &self.neighbors) {
+        match self.roster.view().update(snapshot, &self.neighbors) {
             Ok(view) => self.roster.publish(Arc::clone(snapshot), &Arc::new(view)),
             Err(faults) => log::error!("what was in force compiles no more: {faults:?}"),
         }
