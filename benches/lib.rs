@@ -3,6 +3,8 @@
 //! Side-by-side figures on DPDK's devices come from `scripts/bench`; records of both kinds are in
 //! `record/`.
 
+pub mod rulesets;
+
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;

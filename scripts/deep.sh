@@ -3,6 +3,8 @@
 
 # Executions that parse and mirror_burst must have withstood together.
 fuzz_least=10000000
+# Packets that are looked up in every rule set beside its trace.
+tuples=100000000
 fuzz_folders=(dataplane/engine/fuzz control/fuzz)
 
 nightly_has() { # COMPONENT
@@ -25,6 +27,13 @@ miri() {
     have_nightly miri rust-src || return 1
     # Proptest looks where it runs, which isolation forbids; a few cases each, for Miri is slow.
     MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=8 cargo +nightly miri test --package engine
+}
+
+# Of vectors that this machine may not have, Miri has those that are used.
+miri_on_vectors() {
+    have_nightly miri rust-src || return 1
+    RUSTFLAGS="-Ctarget-feature=+avx2,+avx512f,+avx512bw" MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=16 \
+        cargo +nightly miri test --package engine --lib --target-dir target/vectors -- vectors
 }
 
 have_cargo_fuzz() {
@@ -100,6 +109,8 @@ deep_tests() {
     wait
     tests "Miri" said "$of_miri"
     rm -rf "$of_miri"
+    tests "Miri on the widest vectors" miri_on_vectors
+    tests "rule sets" env LINETAP_TUPLES="$tuples" cargo test --release --package benches --test rulesets -- --nocapture
     tests "filter sets of ten thousand rules" cargo test --release --package control --lib -- --ignored --nocapture
     step "release build" cargo build --quiet --release --workspace --bins
     tests "soak" cargo test --release --package tests --test live -- --ignored --nocapture

@@ -56,7 +56,8 @@ def config(directory, rx, mode, core):
 
 
 def template(mode, rules):
-    """A session whose last two of `rules` rules take everything; none for forwarding alone."""
+    """A session whose last two of `rules` rules take everything, behind others in the networks of the
+    traffic; none for forwarding alone."""
     resources = {}
     if mode == "forward":
         # A template without sessions still needs something in it.
@@ -78,17 +79,17 @@ def template(mode, rules):
     }
     for n in range(rules):
         last = rules - n  # 2 and 1 are the catch-alls of the two families
-        cidr = {2: "0.0.0.0/0", 1: "::/0"}.get(last, f"192.0.{n // 250 % 250}.{n % 250}/32")
+        everything = {2: "0.0.0.0/0", 1: "::/0"}.get(last)
         properties = {
             "TrafficMirrorFilterId": {"Ref": "Filter"},
             "TrafficDirection": "egress",
             "RuleNumber": n + 1,
             "RuleAction": "accept" if last <= 2 else "reject",
-            "SourceCidrBlock": cidr,
-            "DestinationCidrBlock": cidr,
+            "SourceCidrBlock": everything or f"10.{n * 7 % 256}.{n * 13 % 256}.0/{20 + n % 8}",
+            "DestinationCidrBlock": everything or f"192.168.{n // 250}.{n % 250}/32",
         }
         if last > 2:
-            properties |= {"Protocol": 6, "DestinationPortRange": {"FromPort": 443, "ToPort": 443}}
+            properties |= {"Protocol": 6, "DestinationPortRange": {"FromPort": 440 + n % 50, "ToPort": 8443}}
         resources[f"Rule{n}"] = {"Type": "AWS::EC2::TrafficMirrorFilterRule", "Properties": properties}
     return json.dumps({"Resources": resources})
 

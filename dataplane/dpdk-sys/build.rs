@@ -9,6 +9,11 @@ use std::path::PathBuf;
 /// What Rust calls or names; everything else in DPDK's headers stays out of the bindings.
 const FUNCTIONS: &[&str] = &[
     "lt_.*",
+    "rte_acl_add_rules",
+    "rte_acl_build",
+    "rte_acl_classify_alg",
+    "rte_acl_create",
+    "rte_acl_free",
     "rte_dev_probe",
     "rte_dev_remove",
     "rte_eal_init",
@@ -38,6 +43,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_strerror",
     "rte_thread_register",
     "rte_thread_unregister",
+    "rte_vect_set_max_simd_bitwidth",
     "rte_version",
 ];
 
@@ -72,6 +78,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .raw_line("use crate::mbuf::rte_mbuf;")
         .allowlist_var("LT_.*")
         .allowlist_type("rte_eth_(conf|dev_info|rxconf|txconf|xstat|xstat_name)")
+        .allowlist_type("rte_acl_(field|rule_data|classify_alg)")
+        .allowlist_var("RTE_ACL_(FIELD_TYPE|CLASSIFY|MAX_PRIORITY).*")
+        .prepend_enum_name(false)
         .derive_debug(false)
         .derive_default(true)
         .layout_tests(true)

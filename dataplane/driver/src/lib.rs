@@ -7,6 +7,7 @@
 //! The EAL lives until the process ends, and so do pools, but for those of what could not be started
 //! ([`free_pools`]): a buffer never outlives its memory.
 
+pub mod acl;
 mod af_packet;
 mod borrowed;
 mod configure;
