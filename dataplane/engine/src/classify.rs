@@ -2,6 +2,7 @@
 
 use crate::drop_reason::Unmirrored;
 use crate::evaluations::{Evaluations, UnmirroredStats};
+use crate::flow_cache::FlowCache;
 use crate::keys::Keys;
 use crate::rule_table::{Match, RuleTable, Verdict};
 use crate::source::Source;
@@ -10,12 +11,13 @@ use crate::tool::COPIES_MAX;
 use crate::units::{RuleIndex, SessionIndex};
 use crate::view::View;
 
-/// Room for lookups: frames, their evaluations, what was found.
+/// Room for lookups: frames, their evaluations, what was found; and what is remembered of it.
 #[derive(Debug)]
 pub struct Lookup {
     frames: [u8; COPIES_MAX],
     places: [u8; COPIES_MAX],
     matches: [Match; COPIES_MAX],
+    cache: FlowCache,
 }
 
 impl Default for Lookup {
@@ -24,6 +26,7 @@ impl Default for Lookup {
             frames: [0; COPIES_MAX],
             places: [0; COPIES_MAX],
             matches: [Match::default(); COPIES_MAX],
+            cache: FlowCache::default(),
         }
     }
 }
@@ -55,7 +58,7 @@ pub fn classify_burst<T: RuleTable>(
     if let Some(source) = common {
         let table = view.table(source.interface(), source.direction());
         let matches = &mut lookup.matches[..asked];
-        table.classify(keys, frames, matches);
+        lookup.cache.classify(table, keys, frames, matches);
         let verdicts = table.verdicts();
         for ((wanted, found), turn) in wanted.iter_mut().zip(matches).zip(0..) {
             *wanted = settle(verdicts[found.at()], hits, turn);
@@ -91,7 +94,7 @@ fn classify_apart<T: RuleTable>(
             continue;
         }
         let count = lookup.collect(frames, sources, start);
-        let Lookup { frames, places, matches } = &mut *lookup;
+        let Lookup { frames, places, matches, cache } = &mut *lookup;
         let places = places[..count].iter().map(|&place| usize::from(place));
         if !source.asks_rules() {
             let session = view.amazon_dns(source.interface()).unwrap_or(SessionIndex::NONE);
@@ -103,7 +106,7 @@ fn classify_apart<T: RuleTable>(
             continue;
         }
         let table = view.table(source.interface(), source.direction());
-        table.classify(keys, &frames[..count], &mut matches[..count]);
+        cache.classify(table, keys, &frames[..count], &mut matches[..count]);
         let verdicts = table.verdicts();
         for (place, found) in places.zip(matches) {
             wanted[place] = settle(verdicts[found.at()], hits, place);

@@ -11,6 +11,7 @@
 //!    2 attribute  port, addresses, VLAN -> interface and direction    at most two      attribute
 //!                 what rules never see is settled here                                    exempt
 //!    3 classify   keys -> verdicts           one lookup per source and direction        classify
+//!                 flows of late are remembered                                     flow_cache
 //!    4 copy       prepend | copy, truncated                                             copies
 //!    5 encap      header template, lengths, source port, checksum                         encap
 //!  TxQueue::send  the original, by the link's other port                                  worker
@@ -50,6 +51,7 @@ pub mod address_table;
 mod simd;
 pub mod parse;
 pub mod rule_table;
+pub mod flow_cache;
 pub mod snapshot;
 pub mod claims;
 pub mod exempt;

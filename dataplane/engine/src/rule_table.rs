@@ -72,6 +72,10 @@ pub trait RuleTable: Send + Sync + Sized {
     #[must_use]
     fn update(&self, rules: &[TableRule<'_>]) -> Self;
 
+    /// Which table it is, of all that were ever made in this process: never 0. `None` where to look up
+    /// is as quick as to remember.
+    fn id(&self) -> Option<u64>;
+
     /// Looks up the key at `which[n]` for each `n`, into `matches[n]`; `which` and `matches` have
     /// the same length. Quickest where packets stand side by side in `which`.
     /// Thread: worker. Cost: no allocation.

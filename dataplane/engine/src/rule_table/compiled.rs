@@ -50,6 +50,7 @@ mod search;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -79,6 +80,7 @@ pub const BYTES_MAX: usize = 1 << 20;
 /// An ordered set of rules, compiled: a base, and what has changed since it was made.
 #[derive(Debug, Clone)]
 pub struct CompiledTable {
+    id: u64,
     base: Arc<Base>,
     v4_places: Places,
     v6_places: Places,
@@ -153,6 +155,11 @@ impl RuleTable for CompiledTable {
             return Self::compile(rules);
         }
         Self::new(Arc::clone(&self.base), origins, accepts, rules)
+    }
+
+    #[inline]
+    fn id(&self) -> Option<u64> {
+        (self.base.rules > 0).then_some(self.id)
     }
 
     fn classify(&self, keys: &Keys, which: &[u8], matches: &mut [Match]) {
@@ -231,6 +238,7 @@ impl CompiledTable {
         accepts: Vec<Accepts>,
         rules: &[TableRule<'_>],
     ) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         let (mut recent, mut place_of) = (Scan::default(), vec![None; base.rules]);
         for ((place, origin), entry) in (0..).zip(&origins).zip(rules) {
             match *origin {
@@ -239,6 +247,7 @@ impl CompiledTable {
             }
         }
         Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             v4_places: base.v4.places(&place_of),
             v6_places: base.v6.places(&place_of),
             verdicts: verdicts(rules),

@@ -85,6 +85,10 @@ impl RuleTable for LinearTable {
         Self::compile(rules)
     }
 
+    fn id(&self) -> Option<u64> {
+        None
+    }
+
     fn classify(&self, keys: &Keys, which: &[u8], matches: &mut [Match]) {
         self.rules.classify(self.none(), keys, which, matches);
     }
