@@ -50,7 +50,7 @@ macro_rules! widest {
             return unsafe { avx512::$work($($argument),*) }.into();
         }
         #[cfg(target_arch = "x86_64")]
-        if std::is_x86_feature_detected!("avx2") {
+        if has_avx2() {
             // SAFETY: the processor has it.
             return unsafe { avx2::$work($($argument),*) }.into();
         }
@@ -62,25 +62,36 @@ macro_rules! widest {
 #[inline]
 fn has_avx512() -> bool {
     #[cfg(test)]
-    if IS_NARROW.get() {
+    if WIDTH_MAX.get() < 512 {
         return false;
     }
     std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512bw")
 }
 
-#[cfg(test)]
-thread_local! {
-    static IS_NARROW: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };
+/// The processor has AVX2.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn has_avx2() -> bool {
+    #[cfg(test)]
+    if WIDTH_MAX.get() < 256 {
+        return false;
+    }
+    std::is_x86_feature_detected!("avx2")
 }
 
-/// Does the work with the widest vectors that the processor has, and again with narrower ones.
+#[cfg(test)]
+thread_local! {
+    static WIDTH_MAX: core::cell::Cell<u32> = const { core::cell::Cell::new(512) };
+}
+
+/// Does the work with the widest vectors that the processor has, with narrower ones, and with none.
 #[cfg(test)]
 pub(crate) fn with_each_width(mut work: impl FnMut()) {
-    for is_narrow in [false, true] {
-        IS_NARROW.set(is_narrow);
+    for width in [512, 256, 0] {
+        WIDTH_MAX.set(width);
         work();
     }
-    IS_NARROW.set(false);
+    WIDTH_MAX.set(512);
 }
 
 /// Finds for the packets at `which` the place of the first rule that matches. False (and nothing is

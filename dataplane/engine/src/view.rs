@@ -73,6 +73,8 @@ pub struct View<T = CompiledTable> {
 /// All sessions of one source.
 #[derive(Debug)]
 struct SourceView<T> {
+    /// Its id, by which it is known in the next view.
+    interface: String,
     ingress: T,
     egress: T,
     amazon_dns: Option<SessionIndex>,
@@ -117,40 +119,38 @@ impl SessionView {
 impl<T: RuleTable> View<T> {
     /// Compiles a snapshot. Errors: all its faults, a sentence each. Thread: publisher.
     pub fn compile(snapshot: &Snapshot, neighbors: &Neighbors) -> Result<Self, Vec<String>> {
-        Self::new(snapshot, neighbors, &[])
+        Self::new(snapshot, neighbors, &HashMap::new())
     }
 
     /// Compiles a snapshot that differs little from this view's: rule tables share what did not
     /// change. Errors and thread: as of [`View::compile`].
     pub fn update(&self, snapshot: &Snapshot, neighbors: &Neighbors) -> Result<Self, Vec<String>> {
-        Self::new(snapshot, neighbors, &self.sources)
+        let before = self.sources.iter().map(|source| (source.interface.as_str(), source));
+        Self::new(snapshot, neighbors, &before.collect())
     }
 
     fn new(
         snapshot: &Snapshot,
         neighbors: &Neighbors,
-        before: &[SourceView<T>],
+        before: &HashMap<&str, &SourceView<T>>,
     ) -> Result<Self, Vec<String>> {
         let mut faults = snapshot.faults();
         if !faults.is_empty() {
             return Err(faults);
         }
         let ports = attribute_ports(snapshot, &mut faults);
-        let sources: Vec<_> = (0..snapshot.interfaces.len())
-            .map(|at| source_rules(snapshot, InterfaceIndex(at as u16), &mut faults))
-            .collect();
+        let sources = compile_sources(snapshot, before, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
         let underlay = snapshot.ports.iter().flat_map(|port| &port.addresses);
-        let sources = sources.iter().enumerate();
         Ok(Self {
             epoch: snapshot.epoch,
             keep_inner_vlan: snapshot.vxlan.keep_inner_vlan,
             exempt: Exempt::new(&snapshot.exempt, snapshot.vxlan.port, underlay.map(IpNet::addr)),
             ports,
             sessions: compile_sessions(snapshot, neighbors),
-            sources: sources.map(|(at, rules)| rules.compile(before.get(at))).collect(),
+            sources,
             rules: snapshot.rules.len(),
         })
     }
@@ -235,56 +235,58 @@ pub fn rules_of(
     rules
 }
 
-/// The rules of all sessions of a source, in the order in which they are asked.
-struct SourceRules<'a> {
-    ingress: Vec<TableRule<'a>>,
-    egress: Vec<TableRule<'a>>,
-    amazon_dns: Option<SessionIndex>,
-}
-
-fn source_rules<'a>(
+/// The rules of sessions in the order in which they are asked.
+fn table_rules<'a>(
     snapshot: &'a Snapshot,
-    interface: InterfaceIndex,
-    faults: &mut Vec<String>,
-) -> SourceRules<'a> {
-    let sessions = sessions_of(snapshot, interface);
-    let mut rules = |direction, name| {
-        let of_session = |&(session, spec): &(SessionIndex, &'a SessionSpec)| {
-            let rules = rules_of(snapshot, spec.filter, direction).into_iter();
-            rules.map(move |(index, rule)| TableRule { session, index, rule })
-        };
-        let rules: Vec<_> = sessions.iter().flat_map(of_session).collect();
-        if rules.len() > TABLE_RULES_MAX {
-            faults.push(format!(
-                "interface {}: all its sessions together have {} {name} rules, more than \
-                 {TABLE_RULES_MAX}; drop rules, or sessions",
-                snapshot.interfaces[interface.at()].id,
-                rules.len()
-            ));
-        }
-        rules
+    sessions: &[(SessionIndex, &SessionSpec)],
+    direction: Direction,
+) -> Vec<TableRule<'a>> {
+    let of_session = |&(session, spec): &(SessionIndex, &SessionSpec)| {
+        let rules = rules_of(snapshot, spec.filter, direction).into_iter();
+        rules.map(move |(index, rule)| TableRule { session, index, rule })
     };
-    SourceRules {
-        ingress: rules(Direction::Ingress, "ingress"),
-        egress: rules(Direction::Egress, "egress"),
-        amazon_dns: sessions
-            .iter()
-            .find(|(_, session)| snapshot.filters[session.filter.at()].amazon_dns)
-            .map(|&(index, _)| index),
-    }
+    sessions.iter().flat_map(of_session).collect()
 }
 
-impl SourceRules<'_> {
-    fn compile<T: RuleTable>(&self, before: Option<&SourceView<T>>) -> SourceView<T> {
-        let table = |before: Option<&T>, rules: &[TableRule<'_>]| {
-            before.map_or_else(|| T::compile(rules), |before| before.update(rules))
+/// The tables of all sources. Each shares what it can with that of the view before, else with the
+/// first of a source whose sessions have the same filters.
+fn compile_sources<T: RuleTable>(
+    snapshot: &Snapshot,
+    before: &HashMap<&str, &SourceView<T>>,
+    faults: &mut Vec<String>,
+) -> Vec<SourceView<T>> {
+    let mut sources: Vec<SourceView<T>> = Vec::new();
+    let mut same: HashMap<Vec<FilterIndex>, usize> = HashMap::new();
+    for (at, interface) in snapshot.interfaces.iter().enumerate() {
+        let sessions = sessions_of(snapshot, InterfaceIndex(at as u16));
+        let filters = sessions.iter().map(|(_, session)| session.filter).collect();
+        let first = *same.entry(filters).or_insert(sources.len());
+        let like = before.get(interface.id.as_str()).copied().or_else(|| sources.get(first));
+        let mut table = |direction, name, like: Option<&T>| {
+            let rules = table_rules(snapshot, &sessions, direction);
+            if rules.len() > TABLE_RULES_MAX {
+                faults.push(format!(
+                    "interface {}: all its sessions together have {} {name} rules, more than \
+                     {TABLE_RULES_MAX}; drop rules, or sessions",
+                    interface.id,
+                    rules.len()
+                ));
+                return T::compile(&[]);
+            }
+            like.map_or_else(|| T::compile(&rules), |like| like.update(&rules))
         };
-        SourceView {
-            ingress: table(before.map(|source| &source.ingress), &self.ingress),
-            egress: table(before.map(|source| &source.egress), &self.egress),
-            amazon_dns: self.amazon_dns,
-        }
+        let source = SourceView {
+            ingress: table(Direction::Ingress, "ingress", like.map(|source| &source.ingress)),
+            egress: table(Direction::Egress, "egress", like.map(|source| &source.egress)),
+            amazon_dns: sessions
+                .iter()
+                .find(|(_, session)| snapshot.filters[session.filter.at()].amazon_dns)
+                .map(|&(index, _)| index),
+            interface: interface.id.clone(),
+        };
+        sources.push(source);
     }
+    sources
 }
 
 fn compile_sessions(snapshot: &Snapshot, neighbors: &Neighbors) -> Vec<SessionView> {

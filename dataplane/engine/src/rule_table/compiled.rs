@@ -26,10 +26,10 @@
 //!
 //! # Limits
 //! For N rules, hostile ones too:
-//! - Lookup: five searches of at most six steps of 16 comparisons, then N / 512 chunks at most, where every chunk has
+//! - Lookup: 32 comparisons with rules, five searches of at most five steps of 16 comparisons, then N / 512 chunks at most, where every chunk has
 //!   rules for each field of a packet; no more than three for most of the rule sets that are known.
 //! - Memory: [`BYTES_PER_RULE_MAX`] for each rule and [`BYTES_MAX`]; 100 to 350 bytes for the sets that are known.
-//! - Time to make it: N log N, and a constant for tables of ports.
+//! - Time to make it: N log N, and at most a second for tables of ports.
 //!
 //! [`super::TABLE_RULES_MAX`] bounds N; a view with more in one table is refused.
 //!
@@ -71,11 +71,13 @@ const RECENT_MAX: usize = 32;
 /// Rules of a base that may be gone before a new one is made.
 const GONE_MAX: usize = 512;
 
-/// Bytes that a rule takes at most, when no other shares anything with it: for each of five fields two
-/// sets, and two rows of which two parts differ from others.
+/// Bytes that a rule of a table or of its base takes at most, when no other shares anything with it: at
+/// each of both ends of its ranges a set and changed parts of a row, in two fields of addresses and two of
+/// ports.
 pub const BYTES_PER_RULE_MAX: usize = 2048;
-/// Bytes that a table takes at most, beside those of its rules: tables of ports.
-pub const BYTES_MAX: usize = 1 << 20;
+/// Bytes that a table takes at most, beside those of its rules: tables of ports, and of where searches
+/// begin.
+pub const BYTES_MAX: usize = 2 << 20;
 
 /// An ordered set of rules, compiled: a base, and what has changed since it was made.
 #[derive(Debug, Clone)]
@@ -163,6 +165,8 @@ impl RuleTable for CompiledTable {
     }
 
     fn classify(&self, keys: &Keys, which: &[u8], matches: &mut [Match]) {
+        let len = which.len().min(matches.len());
+        let (which, matches) = (&which[..len], &mut matches[..len]);
         let none = self.verdicts.len() as u32 - 1;
         if self.recent.len() == 0 {
             matches.fill(Match(none));

@@ -26,7 +26,8 @@ pub(super) const NO_PROTOCOL_VALUE: u32 = 1 << 8;
 const CELLS_MAX: usize = 1 << 17;
 /// Ranges and sets beyond two for each rule, at most.
 const EXTRA_MAX: usize = 1024;
-/// Entries times clauses, at most: what it takes to make the table.
+/// Entries times clauses, at most, and sets that are added up for its rows: what it takes to make the
+/// table.
 const WORK_MAX: usize = 1 << 26;
 
 /// What a rule accepts of source port, destination port and protocol.
@@ -81,43 +82,39 @@ impl Layer4 {
     }
 }
 
-/// For each class of a field's values: which clauses accept it, a bit each.
-struct Classes {
-    /// Where classes begin.
-    starts: Vec<u32>,
-    clauses: Vec<Vec<u64>>,
+/// Where the classes of a field's values begin: where a clause begins or ends to accept them.
+fn class_starts(clauses: &[&Clause], field: usize, values: usize) -> Vec<u32> {
+    let mut starts = BTreeSet::from([0]);
+    for clause in clauses {
+        let (from, to) = clause[field].clone().into_inner();
+        starts.extend([from, to + 1]);
+    }
+    // Behind the last value there is no class.
+    starts.into_iter().filter(|&start| (start as usize) < values).collect()
 }
 
-impl Classes {
-    fn new(clauses: &[&Clause], field: usize) -> Self {
-        let range = |clause: &Clause| clause[field].clone();
-        let mut starts = BTreeSet::from([0]);
-        for clause in clauses {
-            let (from, to) = range(clause).into_inner();
-            starts.extend([from, to + 1]);
+/// For each class: which clauses accept it, a bit each.
+fn accepting(clauses: &[&Clause], field: usize, starts: &[u32]) -> Vec<Vec<u64>> {
+    let of_class = |start: &u32| {
+        let mut bits = vec![0; clauses.len().div_ceil(64)];
+        for (at, clause) in clauses.iter().enumerate() {
+            bits[at / 64] |= u64::from(clause[field].contains(start)) << (at % 64);
         }
-        let accepting = |&start: &u32| {
-            let mut bits = vec![0; clauses.len().div_ceil(64)];
-            for (at, clause) in clauses.iter().enumerate() {
-                bits[at / 64] |= u64::from(range(clause).contains(&start)) << (at % 64);
-            }
-            bits
-        };
-        let starts: Vec<u32> = starts.into_iter().collect();
-        Self { clauses: starts.iter().map(accepting).collect(), starts }
-    }
+        bits
+    };
+    starts.iter().map(of_class).collect()
+}
 
-    /// The class of each value.
-    fn table<const VALUES: usize>(&self) -> Option<Box<[u8; VALUES]>> {
-        let mut table = vec![0; VALUES];
-        for (class, &start) in self.starts.iter().enumerate() {
-            let class = u8::try_from(class);
-            if let Some(rest) = table.get_mut(start as usize..) {
-                rest.fill(class.ok()?);
-            }
+/// The class of each value. `None` where a byte does not tell them apart.
+fn class_table<const VALUES: usize>(starts: &[u32]) -> Option<Box<[u8; VALUES]>> {
+    let mut table = vec![0; VALUES];
+    for (class, &start) in starts.iter().enumerate() {
+        let class = u8::try_from(class).ok()?;
+        if let Some(rest) = table.get_mut(start as usize..) {
+            rest.fill(class);
         }
-        table.into_boxed_slice().try_into().ok()
     }
+    table.into_boxed_slice().try_into().ok()
 }
 
 impl Merged {
@@ -142,27 +139,32 @@ impl Merged {
                 }
                 having[id].last_mut().into_iter().for_each(|(_, rules)| rules.flip(rule));
             }
-            if clauses.len() > WORK_MAX / 64 {
-                return None;
-            }
         }
-        let [src, dst, protocols] = [0, 1, 2].map(|field| Classes::new(&clauses, field));
-        let counts = [dst.starts.len(), protocols.starts.len()];
-        let cells = src.starts.len() * counts[0] * counts[1];
+        let starts = [(0, PORTS), (1, PORTS), (2, PROTOCOLS)]
+            .map(|(field, values)| class_starts(&clauses, field, values));
+        let [src, dst, protocols] = starts.each_ref().map(Vec::len);
+        let cells = src * dst * protocols;
+        // First of all: what follows takes as much time and memory.
         if cells > CELLS_MAX || cells * clauses.len() > WORK_MAX {
             return None;
         }
         let rules: usize = chunks.iter().map(Vec::len).sum();
         let size_max = 2 * rules + EXTRA_MAX;
-        let tables = [src.table()?, dst.table()?];
-        let of_protocols = *protocols.table()?;
+        let tables = [class_table(&starts[0])?, class_table(&starts[1])?];
+        let of_protocols = *class_table(&starts[2])?;
+        let [src, dst, protocols] =
+            [0, 1, 2].map(|field| accepting(&clauses, field, &starts[field]));
+        let counts = [dst.len(), protocols.len()];
         let mut ranges: HashMap<Vec<u64>, u16> = HashMap::new();
-        let mut builder =
-            Sums { builder: FieldBuilder::new(chunks.len()), sums: vec![None; chunks.len()] };
+        let mut builder = Sums {
+            builder: FieldBuilder::new(chunks.len()),
+            rules: vec![None; chunks.len()],
+            work: 0,
+        };
         let mut cells = Vec::with_capacity(cells);
-        for src in &src.clauses {
-            for dst in &dst.clauses {
-                for protocol in &protocols.clauses {
+        for src in &src {
+            for dst in &dst {
+                for protocol in &protocols {
                     let both = src.iter().zip(dst).zip(protocol);
                     let clauses: Vec<u64> = both.map(|((a, b), c)| a & b & c).collect();
                     let next = ranges.len();
@@ -171,7 +173,7 @@ impl Merged {
                     } else {
                         let range = u16::try_from(next).ok().filter(|_| next < size_max)?;
                         builder.push(&clauses, &having);
-                        if builder.builder.sets() > size_max {
+                        if builder.builder.sets() > size_max || builder.work > WORK_MAX {
                             return None;
                         }
                         ranges.insert(clauses, range);
@@ -209,31 +211,34 @@ impl Merged {
 struct Sums {
     builder: FieldBuilder,
     /// By chunk, its rules in the current row, if it has any.
-    sums: Vec<Option<Rules>>,
+    rules: Vec<Option<Rules>>,
+    /// Sets that were added up so far.
+    work: usize,
 }
 
 impl Sums {
     /// Pushes a row.
     fn push(&mut self, clauses: &[u64], having: &[Vec<(usize, Rules)>]) {
         let before: Vec<usize> =
-            (0..self.sums.len()).filter(|&chunk| self.sums[chunk].take().is_some()).collect();
+            (0..self.rules.len()).filter(|&chunk| self.rules[chunk].take().is_some()).collect();
         for (word, &bits) in clauses.iter().enumerate() {
             let mut bits = bits;
             while bits != 0 {
                 let clause = 64 * word + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
+                self.work += having[clause].len();
                 for &(chunk, rules) in &having[clause] {
-                    let sum = self.sums[chunk].get_or_insert_default();
+                    let sum = self.rules[chunk].get_or_insert_default();
                     sum.0.iter_mut().zip(rules.0).for_each(|(sum, rules)| *sum |= rules);
                 }
             }
         }
         for chunk in before {
-            if self.sums[chunk].is_none() {
+            if self.rules[chunk].is_none() {
                 self.builder.set(chunk, Rules::default());
             }
         }
-        for (chunk, sum) in self.sums.iter().enumerate() {
+        for (chunk, sum) in self.rules.iter().enumerate() {
             if let Some(rules) = *sum {
                 self.builder.set(chunk, rules);
             }

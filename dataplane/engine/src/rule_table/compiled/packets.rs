@@ -84,9 +84,9 @@ impl<V: Address> Packets<V> {
         chosen.read(whole, &chosen.keys.class, classes);
         for at in 0..BURST_MAX {
             let (ports, class) = (ports[at], classes[at]);
-            let no_port = if class & HAS_PORTS == 0 { NO_PORT } else { 0 };
-            packets.layer4[0][at] = no_port | ports >> 16;
-            packets.layer4[1][at] = no_port | ports & 0xffff;
+            let has_ports = class & HAS_PORTS != 0;
+            packets.layer4[0][at] = if has_ports { ports >> 16 } else { NO_PORT };
+            packets.layer4[1][at] = if has_ports { ports & 0xffff } else { NO_PORT };
             packets.layer4[2][at] =
                 if class & NO_PROTOCOL == 0 { class & 0xff } else { NO_PROTOCOL_VALUE };
         }

@@ -2,14 +2,14 @@
 //! and sixteen at a time are compared from there on, for a burst of values at once.
 //!
 //! ```text
-//! levels[0]   every last value of a range, ascending
-//! levels[n]   every sixteenth of levels[n - 1]
-//! starts[b]   in the uppermost level, how many values are below all values of bucket b
+//! lowest level   every last value of a range, ascending
+//! next level     every sixteenth of those
+//! starts[b]      in the uppermost level, how many values are below all values of bucket b
 //!
 //! place = starts[bucket(value)]
 //! for each level from the uppermost down:
 //!     place += how many of the 16 values from place on are below value
-//!     place  = the first of the level below that may not be: 16 place - 15, but not below 0
+//!     place  = 16 (place - 1), but not below 0: the last of the level below that surely is
 //! ```
 //! As many levels are used as the fullest bucket needs: one for 16 values in a bucket, two for 256, three for
 //! 4096. So rules that are spread cost one step, and rules that are not cost what a search tree
@@ -228,7 +228,7 @@ impl<V: Value> Search<V> {
         for level in upper {
             for (place, &key) in places.iter_mut().zip(keys) {
                 let found = *place + V::count_below(vectors, level, *place, key);
-                *place = (KEYS as u32 * found).saturating_sub(KEYS as u32 - 1);
+                *place = (KEYS as u32 * found).saturating_sub(KEYS as u32);
             }
         }
         for (place, &key) in places.iter_mut().zip(keys) {

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -87,7 +89,7 @@ proptest! {
 }
 
 fn numbered(n: u32) -> FilterRule {
-    let host = |n: u32| IpNet::from(std::net::IpAddr::V4(n.wrapping_mul(0x9e37_79b9).into()));
+    let host = |n: u32| IpNet::from(IpAddr::V4(n.wrapping_mul(0x9e37_79b9).into()));
     let port = |n: u32| Some(PortRange { from: n as u16, to: (n as u16).saturating_add(1) });
     FilterRule {
         id: String::new(),
@@ -104,13 +106,14 @@ fn numbered(n: u32) -> FilterRule {
 }
 
 fn key_of(rule: &FilterRule) -> FlowKey {
-    let (IpNet::V4(src), IpNet::V4(dst)) = (rule.source, rule.destination) else {
-        unreachable!("they are IPv4")
+    let addresses = match (rule.source.network(), rule.destination.network()) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => Addresses::V4 { src, dst },
+        (IpAddr::V6(src), IpAddr::V6(dst)) => Addresses::V6 { src, dst },
+        _ => unreachable!("of one family"),
     };
-    let [src, dst] = [src, dst].map(|net| net.network());
     let port = |range: Option<PortRange>| range.map_or(0, |range| u32::from(range.to));
     let ports = port(rule.source_ports) << 16 | port(rule.destination_ports);
-    FlowKey::new(Addresses::V4 { src, dst }, rule.protocol, Some(ports.to_be_bytes()), None)
+    FlowKey::new(addresses, rule.protocol, Some(ports.to_be_bytes()), None)
 }
 
 /// So many rules that rows are longer than a cache line, and so many ports that they stay apart.
@@ -124,6 +127,43 @@ fn equals_the_linear_table_of_many_rules_and_ports() {
     agree(&CompiledTable::compile(&entries(&rules)), &rules, &keys);
 }
 
+/// The same of few ports, which are one field then, and of both families.
+#[test]
+fn equals_the_linear_table_of_many_rules_with_few_ports() {
+    let rules: Vec<FilterRule> = (0..MANY)
+        .map(|n| {
+            let rule = FilterRule { source_ports: None, ..numbered(n) };
+            let port = 1000 + (n % 40) as u16;
+            let destination_ports = Some(PortRange { from: port, to: port });
+            let v6 = |n: u32| IpNet::from(IpAddr::V6((u128::from(n) << 90 | 7).into()));
+            match n % 2 {
+                0 => FilterRule { destination_ports, ..rule },
+                _ => {
+                    FilterRule { destination_ports, source: v6(n), destination: v6(n / 3), ..rule }
+                }
+            }
+        })
+        .collect();
+    let keys: Vec<FlowKey> = rules.iter().step_by(MANY as usize / 149 | 1).map(key_of).collect();
+    assert!(keys.iter().any(FlowKey::is_v6) && !keys.iter().all(FlowKey::is_v6));
+    let table = CompiledTable::compile(&entries(&rules));
+    agree(&table, &rules, &keys);
+    assert!(table.bytes() < rules.len() * BYTES_PER_RULE_MAX + BYTES_MAX);
+}
+
+#[test]
+fn as_many_are_looked_up_as_there_is_room_for() {
+    let rules: Vec<FilterRule> = (0..100).map(numbered).collect();
+    let keys: Vec<FlowKey> = rules.iter().take(BURST_MAX).map(key_of).collect();
+    let which: Vec<u8> = (0..BURST_MAX as u8).collect();
+    let mut matches = [Match(7777); 70];
+    let table = CompiledTable::compile(&entries(&rules));
+    table.classify(&columns(&keys), &which, &mut matches[..10]);
+    assert!(matches.iter().enumerate().all(|(at, found)| (found.at() == at) == (at < 10)));
+    table.classify(&columns(&keys), &which, &mut matches);
+    assert!(matches.iter().enumerate().all(|(at, found)| (found.at() == at) == (at < 64)));
+}
+
 #[test]
 fn one_change_shares_the_base_and_many_make_a_new_one() {
     let mut rules: Vec<FilterRule> = (0..2000).map(numbered).collect();
@@ -133,8 +173,13 @@ fn one_change_shares_the_base_and_many_make_a_new_one() {
     let second = first.update(&entries(&rules));
     assert!(Arc::ptr_eq(&first.base, &second.base));
     agree(&second, &rules, &rules.iter().map(key_of).take(128).collect::<Vec<_>>());
-    // What is back in its place is no change.
-    assert!(second.update(&entries(&rules)).recent.len() == 1);
+    // The same list again is no change.
+    assert_eq!(second.update(&entries(&rules)).recent.len(), 1);
+    // What was gone and is back is a recent rule.
+    rules.insert(3, numbered(3));
+    let back = second.update(&entries(&rules));
+    assert_eq!(back.recent.len(), 2);
+    agree(&back, &rules, &rules.iter().map(key_of).take(128).collect::<Vec<_>>());
     rules.truncate(1000);
     let third = second.update(&entries(&rules));
     assert!(!Arc::ptr_eq(&second.base, &third.base));
