@@ -144,7 +144,7 @@ fn equals_the_linear_table_of_many_rules_with_few_ports() {
             }
         })
         .collect();
-    let keys: Vec<FlowKey> = rules.iter().step_by(MANY as usize / 149 | 1).map(key_of).collect();
+    let keys: Vec<FlowKey> = rules.iter().step_by((MANY as usize / 149) | 1).map(key_of).collect();
     assert!(keys.iter().any(FlowKey::is_v6) && !keys.iter().all(FlowKey::is_v6));
     let table = CompiledTable::compile(&entries(&rules));
     agree(&table, &rules, &keys);
