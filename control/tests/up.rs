@@ -103,6 +103,8 @@ fn what_dies_is_started_again_and_all_ends_with_the_counters() {
     let case = Case::new();
     let mut up = case.up();
     up.wait_for("ready: 1 worker with 1 session, ports lan, wan, tool", 1);
+    // What it is told stands in the log before or after what it says itself.
+    up.wait_for("listens", 1);
     up.wait_for("is accepted", 1);
 
     case.kill("linetapd");
@@ -136,6 +138,7 @@ fn what_dies_is_started_again_and_all_ends_with_the_counters() {
 fn its_children_end_with_it_whatever_ends_it() {
     let case = Case::new();
     let up = case.up();
+    up.wait_for("listens", 1);
     up.wait_for("is accepted", 1);
     let stand_in = stand_ins(&up.log())[0];
     up.signal(Signal::SIGKILL);
