@@ -29,7 +29,7 @@
 //! - Lookup: 32 comparisons with rules, five searches of at most five steps of 16 comparisons, then N / 512 chunks at most, where every chunk has
 //!   rules for each field of a packet; two or three, on average, for the rule sets that are known.
 //! - Memory: [`BYTES_PER_RULE_MAX`] for each rule and [`BYTES_MAX`]; 200 to 400 for sets of ten thousand that are known.
-//! - Time to make it: N log N, and at most a second for tables of ports.
+//! - Time to make it: N log N, and for tables of ports an amount of work that does not grow with N.
 //!
 //! [`super::TABLE_RULES_MAX`] bounds N; a view with more in one table is refused.
 //!
