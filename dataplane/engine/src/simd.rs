@@ -1,17 +1,23 @@
 //! Many packets at once, by AVX-512 or AVX2: the one place of the engine with `unsafe`.
 //!
 //! Both do the same with vectors of different width; what calls them has a portable twin, which is
-//! the oracle of both.
+//! the oracle of both. And two tables ([`Search`], [`Sets`]) whose places are checked when they are made,
+//! not when they are read.
 
-#![cfg_attr(
-    target_arch = "x86_64",
-    expect(unsafe_code, reason = "instructions that only some processors have")
+#![expect(
+    unsafe_code,
+    reason = "instructions that only some processors have; tables that are read without asking"
 )]
+#![expect(clippy::inline_always, reason = "compiled for the vectors that the processor has")]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod fields;
+mod search;
+mod sets;
+mod values;
 mod vectors;
 
 #[cfg(target_arch = "x86_64")]
@@ -23,7 +29,13 @@ use crate::conditions::{Conditions, Match};
 use crate::keys::Keys;
 use crate::plain::Head;
 use crate::source::Source;
-pub(crate) use vectors::{KEYS, Portable, Set, Vectors, WORDS};
+pub(crate) use fields::{
+    CHUNK, Field, HEAD, LINES_MAX, PART, Part, Places, Rows, head_of, heads, row_len,
+};
+pub(crate) use search::Search;
+pub(crate) use sets::Sets;
+pub(crate) use values::Value;
+pub(crate) use vectors::{Line, Portable, Vectors};
 
 /// So many rules are compared without a branch; then it is seen whether any packet needs more.
 #[cfg(target_arch = "x86_64")]
@@ -65,7 +77,9 @@ fn has_avx512() -> bool {
     if WIDTH_MAX.get() < 512 {
         return false;
     }
-    std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512bw")
+    std::is_x86_feature_detected!("avx512f")
+        && std::is_x86_feature_detected!("avx512bw")
+        && has_bmi()
 }
 
 /// The processor has AVX2.
@@ -76,7 +90,14 @@ fn has_avx2() -> bool {
     if WIDTH_MAX.get() < 256 {
         return false;
     }
-    std::is_x86_feature_detected!("avx2")
+    std::is_x86_feature_detected!("avx2") && has_bmi()
+}
+
+/// The processor has instructions for single bits, as all with AVX2 have that are known.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn has_bmi() -> bool {
+    std::is_x86_feature_detected!("bmi1") && std::is_x86_feature_detected!("bmi2")
 }
 
 #[cfg(test)]
@@ -166,7 +187,7 @@ fn run_of(which: &[u8]) -> Option<usize> {
 /// Which packets are looked up together; lanes beyond them hold any packets.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
-enum Places<V> {
+enum Which<V> {
     /// Side by side, from this one on.
     From(usize),
     /// Each below [`crate::burst::BURST_MAX`].
@@ -195,7 +216,7 @@ macro_rules! of_vectors {
         ) -> bool {
             let mut run = run_of(which);
             for (which, matches) in which.chunks(LANES).zip(matches.chunks_mut(LANES)) {
-                let places = run.map_or_else(|| Places::List(list(which)), Places::From);
+                let places = run.map_or_else(|| Which::List(list(which)), Which::From);
                 run = run.map(|start| start + LANES);
                 let all = words_of(first(rules, Packets { keys, places })).map(Match);
                 match matches.first_chunk_mut() {
@@ -338,7 +359,7 @@ macro_rules! of_vectors {
         #[derive(Clone, Copy)]
         struct Packets<'a> {
             keys: &'a Keys,
-            places: Places<Words>,
+            places: Which<Words>,
         }
 
         impl Packets<'_> {
@@ -358,11 +379,11 @@ macro_rules! of_vectors {
             #[target_feature(enable = $features)]
             fn words(self, column: &Column) -> Words {
                 match self.places {
-                    Places::From(start) => {
+                    Which::From(start) => {
                         load(column[start..].first_chunk().unwrap_or(&[0; LANES]))
                     }
                     // SAFETY: lists are made by `list` alone.
-                    Places::List(places) => unsafe { gather(column, places) },
+                    Which::List(places) => unsafe { gather(column, places) },
                 }
             }
         }

@@ -2,21 +2,23 @@
 //!
 //! A rule is a box in five dimensions (*fields*): source and destination address, both ports, protocol;
 //! what shows no port or protocol has a value of its own there, which conditions never name. For one
-//! field and value, the rules that accept it are a *set*; the rules that match a packet are in the sets
-//! of all its fields. Sets of 100,000 rules would be too long and too many, so rules stand in *chunks* of
-//! 512, those with neighbouring addresses together ([`cluster`]): a set of one chunk is a cache line, equal sets
-//! are there once, and a field says in one word which chunks have rules for a value at all.
+//! field and value, the rules that accept it are a *set*, a bit each; the rules that match a packet are
+//! in the sets of all its fields. Sets of 100,000 rules would be too long and too many, so rules stand in
+//! *chunks* of 512, those with neighbouring addresses together ([`cluster`]): a set of one chunk is a cache
+//! line, equal sets are there once, and a row of a field says for a value in one word which chunks have
+//! rules at all, and for each of them which set. Up to 1024 rules are one set of two lines.
 //!
 //! ```text
 //! for each field:                                    a burst at once, without a branch on any packet
-//!     range = the range of values in which the packet's lies               search, layer4
-//!     row   = which chunks have rules for that range, and which set of each          field
-//! chunks = and of the rows' bits                     two or three are left, of 20 or of 200
-//! for each of these chunks:                                                         family
+//!     number = that of the range of values in which the packet's lies     addresses, layer4, simd::search
+//!     row    = which chunks have rules for the range, and which set of each             simd::fields
+//! chunks = and of the rows' words                    two or three are left, of 20 or of 200
+//! for each of these chunks:                                                               simd::sets
 //!     bits  = and of the rows' sets                  two or more vectors
 //!     found = min(found, place of the first bit)     bits are in the order of the rules
 //! ```
-//! Ports and protocol are one field where rules name few of them ([`layer4`]).
+//! Ports and protocol are one field where rules name few of them ([`layer4`]). Addresses of IPv6 are
+//! compared by as few bits as rules tell apart ([`addresses`]).
 //!
 //! # Changes
 //! A table is a *base* made so, shared by all tables that came of it, and what has changed since: at most
@@ -26,7 +28,7 @@
 //!
 //! # Limits
 //! For N rules, hostile ones too:
-//! - Lookup: 32 comparisons with rules, five searches of at most five steps of 16 comparisons, then N / 512 chunks at most, where every chunk has
+//! - Lookup: 32 comparisons with rules, five searches of at most six steps of 8 or 16 comparisons, then N / 512 chunks at most, where every chunk has
 //!   rules for each field of a packet; two or three, on average, for the rule sets that are known.
 //! - Memory: [`BYTES_PER_RULE_MAX`] for each rule and [`BYTES_MAX`]; 200 to 400 for sets of ten thousand that are known.
 //! - Time to make it: N log N, and for tables of ports an amount of work that does not grow with N.
@@ -39,6 +41,7 @@
 
 #![expect(clippy::inline_always, reason = "compiled for the vectors that the processor has")]
 
+mod addresses;
 mod changes;
 mod cluster;
 mod family;
@@ -46,7 +49,6 @@ mod field;
 mod layer4;
 mod packets;
 mod ranges;
-mod search;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -55,15 +57,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use self::changes::{Accepts, kept};
-use self::family::{Box5, Family, Places};
+use self::family::{Box5, Family};
 use self::layer4::{NO_PORT, NO_PROTOCOL_VALUE};
-use self::packets::Chosen;
+use self::packets::{Packets, Part};
 use super::linear::Scan;
 use super::{Match, RuleTable, TableRule, Verdict, verdicts};
 use crate::burst::BURST_MAX;
 use crate::flow_key::IS_V6;
 use crate::keys::Keys;
 use crate::rule::PortRange;
+use crate::simd::Places;
 
 /// Rules that are compared one by one, at most: those of a small table, and those that came after the
 /// base was made.
@@ -98,15 +101,15 @@ pub struct CompiledTable {
 /// Rules of both families.
 #[derive(Debug, Default)]
 struct Base {
-    v4: Family<u32>,
-    v6: Family<u128>,
+    v4: Option<Family>,
+    v6: Option<Family>,
     /// How many there are.
     rules: usize,
 }
 
 impl Base {
     fn new(accepts: &[Accepts]) -> Self {
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        let (mut v4, mut v6): (Vec<Box5<u32>>, Vec<Box5<u128>>) = Default::default();
         for (rule, accepts) in (0..).zip(accepts) {
             match accepts.networks {
                 [IpNet::V4(src), IpNet::V4(dst)] => {
@@ -177,20 +180,17 @@ impl RuleTable for CompiledTable {
             return;
         }
         for (which, matches) in which.chunks(BURST_MAX).zip(matches.chunks_mut(BURST_MAX)) {
-            let places: [u8; BURST_MAX] = core::array::from_fn(|at| at as u8);
-            let all = Chosen { keys, which, places: &places[..which.len()] };
-            let is_v6 = |at: u8| keys.class[usize::from(at) % BURST_MAX] & IS_V6 != 0;
-            let v6_count = which.iter().filter(|&&at| is_v6(at)).count();
-            let Base { v4, v6, .. } = &*self.base;
+            let packets = Packets::new(keys, which);
+            let v6_count = packets.count_class(IS_V6);
             if v6_count == 0 {
-                v4.first_matches(&self.v4_places, all, matches);
+                self.look_up(false, packets, matches);
             } else if v6_count == which.len() {
-                v6.first_matches(&self.v6_places, all, matches);
+                self.look_up(true, packets, matches);
             } else {
-                let [of_v4, of_v6] =
-                    [false, true].map(|family| Part::new(which, |at| is_v6(at) == family));
-                v4.first_matches(&self.v4_places, of_v4.chosen(keys), matches);
-                v6.first_matches(&self.v6_places, of_v6.chosen(keys), matches);
+                for is_v6 in [false, true] {
+                    let part = Part::new(packets, IS_V6, is_v6);
+                    self.look_up(is_v6, part.packets(keys), matches);
+                }
             }
         }
     }
@@ -201,33 +201,17 @@ impl RuleTable for CompiledTable {
     }
 }
 
-/// Some of the packets that are looked up.
-struct Part {
-    which: [u8; BURST_MAX],
-    /// Where the answers belong.
-    places: [u8; BURST_MAX],
-    count: usize,
-}
-
-impl Part {
-    #[inline]
-    fn new(which: &[u8], is_chosen: impl Fn(u8) -> bool) -> Self {
-        let mut chosen = Self { which: [0; BURST_MAX], places: [0; BURST_MAX], count: 0 };
-        for (place, &at) in (0..).zip(which) {
-            // Written always, kept when it is chosen: no branch to mispredict.
-            chosen.which[chosen.count % BURST_MAX] = at;
-            chosen.places[chosen.count % BURST_MAX] = place;
-            chosen.count += usize::from(is_chosen(at));
-        }
-        chosen
-    }
-
-    fn chosen<'a>(&'a self, keys: &'a Keys) -> Chosen<'a> {
-        Chosen { keys, which: &self.which[..self.count], places: &self.places[..self.count] }
-    }
-}
-
 impl CompiledTable {
+    /// Looks packets of a family up in the base.
+    #[inline]
+    fn look_up(&self, is_v6: bool, packets: Packets<'_>, matches: &mut [Match]) {
+        let (family, places) =
+            if is_v6 { (&self.base.v6, &self.v6_places) } else { (&self.base.v4, &self.v4_places) };
+        if let Some(family) = family {
+            family.first_matches(places, packets, matches);
+        }
+    }
+
     /// As [`RuleTable::compile`], but however few rules there are, none is compared one by one.
     pub fn compile_base(rules: &[TableRule<'_>]) -> Self {
         let accepts: Vec<Accepts> = rules.iter().map(|entry| Accepts::of(entry.rule)).collect();
@@ -250,10 +234,13 @@ impl CompiledTable {
                 None => recent.push(entry.rule, place),
             }
         }
+        let places = |family: &Option<Family>| {
+            family.as_ref().map(|family| family.places(&place_of)).unwrap_or_default()
+        };
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            v4_places: base.v4.places(&place_of),
-            v6_places: base.v6.places(&place_of),
+            v4_places: places(&base.v4),
+            v6_places: places(&base.v6),
             verdicts: verdicts(rules),
             base,
             recent,
@@ -265,7 +252,8 @@ impl CompiledTable {
     /// The memory it takes, in bytes, whether others share it or not.
     pub fn bytes(&self) -> usize {
         let per_rule = size_of::<Accepts>() + size_of::<Option<u32>>() + size_of::<Verdict>();
-        self.base.v4.bytes() + self.base.v6.bytes() + self.accepts.len() * per_rule
+        let families = [&self.base.v4, &self.base.v6].into_iter().flatten();
+        families.map(Family::bytes).sum::<usize>() + self.accepts.len() * per_rule
     }
 }
 

@@ -4,16 +4,16 @@ use core::arch::x86_64::{
     __m256i, _mm_loadl_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castsi128_si256,
     _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_cmpeq_epi64,
     _mm256_cmpgt_epi32, _mm256_cmpgt_epi64, _mm256_cvtepu8_epi32, _mm256_i32gather_epi32,
-    _mm256_inserti128_si256, _mm256_lddqu_si256, _mm256_min_epu32 as min, _mm256_movemask_pd,
-    _mm256_movemask_ps, _mm256_or_si256 as or, _mm256_set1_epi32, _mm256_set1_epi64x,
-    _mm256_setzero_si256, _mm256_store_si256, _mm256_storeu_si256, _mm256_sub_epi16,
-    _mm256_subs_epu16, _mm256_testz_si256, _mm256_unpackhi_epi32 as high32,
-    _mm256_unpackhi_epi64 as high64, _mm256_unpacklo_epi32 as low32,
-    _mm256_unpacklo_epi64 as low64, _mm256_xor_si256,
+    _mm256_inserti128_si256, _mm256_lddqu_si256, _mm256_load_si256, _mm256_min_epu32 as min,
+    _mm256_movemask_epi8, _mm256_movemask_pd, _mm256_movemask_ps, _mm256_or_si256 as or,
+    _mm256_packs_epi32, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setzero_si256,
+    _mm256_storeu_si256, _mm256_sub_epi16, _mm256_subs_epu16, _mm256_testz_si256,
+    _mm256_unpackhi_epi32 as high32, _mm256_unpackhi_epi64 as high64,
+    _mm256_unpacklo_epi32 as low32, _mm256_unpacklo_epi64 as low64, _mm256_xor_si256,
 };
 
-use super::vectors::{Aligned, Avx2 as Widest, KEYS, Set, WORDS, first_of};
-use super::{BLOCK, NOBODY, Places, Rules, Work, of_vectors, row, run_of};
+use super::vectors::{Avx2 as Widest, Leaf, Line, NODE, WORDS};
+use super::{BLOCK, NOBODY, Rules, Which, Work, of_vectors, row, run_of};
 use crate::address_table::{AddressTable, Start};
 use crate::burst::BURST_MAX;
 use crate::conditions::{Conditions, Masked, Match};
@@ -25,7 +25,7 @@ use crate::source::Source;
 type Words = __m256i;
 const LANES: usize = 8;
 
-of_vectors!("avx2");
+of_vectors!("avx2,bmi1,bmi2");
 
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -122,50 +122,107 @@ fn vector<T: Copy, const N: usize>(words: &[T; N], at: usize) -> __m256i {
     unsafe { _mm256_lddqu_si256(vector) }
 }
 
-/// [`super::Vectors::count_below`].
+/// A vector of what is a whole number of them and aligned to cache lines.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn count_below(keys: &[i32; KEYS], value: i32) -> u32 {
+fn part<T>(lines: &T, at: usize) -> Words {
+    const { assert!(align_of::<T>().is_multiple_of(64)) };
+    assert!(at < size_of::<T>() / 32);
+    // SAFETY: it has more vectors than that, as just asked.
+    let vector = unsafe { core::ptr::from_ref(lines).cast::<Words>().add(at) };
+    // SAFETY: it lies in there, all of it, and is aligned as vectors are.
+    unsafe { _mm256_load_si256(vector) }
+}
+
+/// [`super::Vectors::below`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn below(node: &[i32; NODE], value: i32) -> u32 {
+    let is_below = _mm256_cmpgt_epi32(_mm256_set1_epi32(value), vector(node, 0));
+    _mm256_movemask_ps(_mm256_castsi256_ps(is_below)).count_ones()
+}
+
+/// [`super::Vectors::below_in_leaf`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn below_in_leaf(leaf: &Leaf<i32>, value: i32) -> u32 {
     let value = _mm256_set1_epi32(value);
-    let mut below = 0;
-    for half in 0..2 {
-        let is_below = _mm256_cmpgt_epi32(value, vector(keys, half));
-        below |= _mm256_movemask_ps(_mm256_castsi256_ps(is_below)) << (8 * half);
-    }
-    below.count_ones()
+    let [low, high] = [0, 1].map(|half| _mm256_cmpgt_epi32(value, part(leaf, half)));
+    // Two bytes of each key, in any order.
+    _mm256_movemask_epi8(_mm256_packs_epi32(low, high)).count_ones() / 2
 }
 
-/// [`super::Vectors::count_below_long`].
+/// How many of eight long words are all ones; the others are zero.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn count_below_long(keys: [&[i64; KEYS]; 2], value: [i64; 2]) -> u32 {
-    let (high, low) = (_mm256_set1_epi64x(value[0]), _mm256_set1_epi64x(value[1]));
-    let mut below = 0;
-    for quarter in 0..4 {
-        let (highs, lows) = (vector(keys[0], quarter), vector(keys[1], quarter));
-        let is_same = _mm256_cmpeq_epi64(high, highs);
-        let is_below = _mm256_and_si256(is_same, _mm256_cmpgt_epi64(low, lows));
-        let is_below = or(is_below, _mm256_cmpgt_epi64(high, highs));
-        below |= _mm256_movemask_pd(_mm256_castsi256_pd(is_below)) << (4 * quarter);
-    }
-    below.count_ones()
+fn count([low, high]: [Words; 2]) -> u32 {
+    // One bit of each half of a word.
+    let halves = _mm256_castsi256_ps(_mm256_packs_epi32(low, high));
+    _mm256_movemask_ps(halves).count_ones()
 }
 
-/// [`super::Vectors::first_common`].
+/// The same of sixteen.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn first_common<const N: usize>(sets: [&Set; N]) -> usize {
-    let (mut common, mut unused) = (Aligned([[0; WORDS / 2]; 2]), 0);
+fn count_in_leaf([a, b, c, d]: [Words; 4]) -> u32 {
+    let halves = _mm256_packs_epi32(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    // Two bytes of each word, in any order.
+    _mm256_movemask_epi8(halves).count_ones() / 2
+}
+
+/// [`super::Vectors::below_long`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn below_long(node: &[i64; NODE], value: i64) -> u32 {
+    let value = _mm256_set1_epi64x(value);
+    count([0, 1].map(|half| _mm256_cmpgt_epi64(value, vector(node, half))))
+}
+
+/// [`super::Vectors::below_long_in_leaf`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn below_long_in_leaf(leaf: &Leaf<i64>, value: i64) -> u32 {
+    let value = _mm256_set1_epi64x(value);
+    count_in_leaf([0, 1, 2, 3].map(|at| _mm256_cmpgt_epi64(value, part(leaf, at))))
+}
+
+/// All ones where the upper half is below, or the same and the lower half is below.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn are_below([highs, lows]: [Words; 2], [high, low]: [i64; 2]) -> Words {
+    let (high, low) = (_mm256_set1_epi64x(high), _mm256_set1_epi64x(low));
+    let is_same = _mm256_cmpeq_epi64(high, highs);
+    let is_below = _mm256_and_si256(is_same, _mm256_cmpgt_epi64(low, lows));
+    or(is_below, _mm256_cmpgt_epi64(high, highs))
+}
+
+/// [`super::Vectors::below_longer`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn below_longer(nodes: [&[i64; NODE]; 2], value: [i64; 2]) -> u32 {
+    count([0, 1].map(|half| are_below(nodes.map(|node| vector(node, half)), value)))
+}
+
+/// [`super::Vectors::below_longer_in_leaf`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn below_longer_in_leaf(leaves: [&Leaf<i64>; 2], value: [i64; 2]) -> u32 {
+    count_in_leaf([0, 1, 2, 3].map(|at| are_below(leaves.map(|leaf| part(leaf, at)), value)))
+}
+
+/// [`super::Vectors::common_words`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn common_words<const N: usize, const LINES: usize>(sets: [&[Line; LINES]; N]) -> u32 {
+    let mut empty = 0;
     let zero = _mm256_setzero_si256();
-    for half in 0..2 {
-        let mut all = _mm256_cmpeq_epi64(zero, zero);
+    for half in 0..2 * LINES {
+        let mut common = _mm256_cmpeq_epi64(zero, zero);
         for set in sets {
-            all = _mm256_and_si256(all, vector(set, half));
+            common = _mm256_and_si256(common, part(set, half));
         }
-        unused |=
-            _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpeq_epi64(all, zero))) << (4 * half);
-        // SAFETY: as long as the vector, and each half of what is aligned to 64 bytes is to 32.
-        unsafe { _mm256_store_si256(common.0[half].as_mut_ptr().cast(), all) };
+        let is_empty = _mm256_castsi256_pd(_mm256_cmpeq_epi64(common, zero));
+        empty |= _mm256_movemask_pd(is_empty).cast_unsigned() << (WORDS / 2 * half);
     }
-    first_of(common.0.as_flattened(), unused.cast_unsigned() ^ 0xff)
+    !empty & const { u32::MAX >> (u32::BITS - (WORDS * LINES) as u32) }
 }

@@ -1,18 +1,19 @@
 //! Sixteen packets at once.
 
 use core::arch::x86_64::{
-    __m512i, _mm_loadu_si128, _mm512_and_si512, _mm512_castsi128_si512, _mm512_cmpeq_epi32_mask,
-    _mm512_cmpeq_epi64_mask, _mm512_cmpgt_epi32_mask, _mm512_cmpgt_epi64_mask,
-    _mm512_cvtepu8_epi32, _mm512_i32gather_epi32, _mm512_inserti32x4, _mm512_loadu_si512,
-    _mm512_mask_mov_epi32, _mm512_min_epu32 as min, _mm512_or_si512 as or, _mm512_set1_epi32,
-    _mm512_set1_epi64, _mm512_store_si512, _mm512_storeu_si512, _mm512_sub_epi16,
-    _mm512_subs_epu16, _mm512_ternarylogic_epi32, _mm512_test_epi64_mask, _mm512_testn_epi32_mask,
-    _mm512_unpackhi_epi32 as high32, _mm512_unpackhi_epi64 as high64,
+    __m512i, _mm_loadu_si128, _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_loadu_si256,
+    _mm256_movemask_ps, _mm256_set1_epi32, _mm512_and_si512, _mm512_castsi128_si512,
+    _mm512_cmpeq_epi32_mask, _mm512_cmpeq_epi64_mask, _mm512_cmpgt_epi32_mask,
+    _mm512_cmpgt_epi64_mask, _mm512_cvtepu8_epi32, _mm512_i32gather_epi32, _mm512_inserti32x4,
+    _mm512_load_si512, _mm512_loadu_si512, _mm512_mask_mov_epi32, _mm512_min_epu32 as min,
+    _mm512_or_si512 as or, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_storeu_si512,
+    _mm512_sub_epi16, _mm512_subs_epu16, _mm512_ternarylogic_epi32, _mm512_test_epi64_mask,
+    _mm512_testn_epi32_mask, _mm512_unpackhi_epi32 as high32, _mm512_unpackhi_epi64 as high64,
     _mm512_unpacklo_epi32 as low32, _mm512_unpacklo_epi64 as low64, _mm512_xor_si512,
 };
 
-use super::vectors::{Aligned, Avx512 as Widest, KEYS, Set, WORDS, first_of};
-use super::{BLOCK, NOBODY, Places, Rules, Work, of_vectors, row, run_of};
+use super::vectors::{Avx512 as Widest, Leaf, Line, NODE, WORDS};
+use super::{BLOCK, NOBODY, Rules, Which, Work, of_vectors, row, run_of};
 use crate::address_table::{AddressTable, Start};
 use crate::burst::BURST_MAX;
 use crate::conditions::{Conditions, Masked, Match};
@@ -24,7 +25,7 @@ use crate::source::Source;
 type Words = __m512i;
 const LANES: usize = 16;
 
-of_vectors!("avx512f,avx512bw");
+of_vectors!("avx512f,avx512bw,bmi1,bmi2");
 
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -108,49 +109,84 @@ fn rows<const LEN: usize>(bytes: &[&[u8; LEN]; LANES], first: usize, at: usize) 
     _mm512_inserti32x4::<3>(rows, row(bytes[first + 12], at))
 }
 
-/// [`super::Vectors::count_below`].
+/// [`super::Vectors::below`].
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn count_below(keys: &[i32; KEYS], value: i32) -> u32 {
+pub(super) fn below(node: &[i32; NODE], value: i32) -> u32 {
     // SAFETY: the array is as long as the vector, and no alignment is asked for.
-    let keys = unsafe { _mm512_loadu_si512(keys.as_ptr().cast()) };
-    _mm512_cmpgt_epi32_mask(_mm512_set1_epi32(value), keys).count_ones()
+    let node = unsafe { _mm256_loadu_si256(node.as_ptr().cast()) };
+    let is_below = _mm256_cmpgt_epi32(_mm256_set1_epi32(value), node);
+    _mm256_movemask_ps(_mm256_castsi256_ps(is_below)).count_ones()
 }
 
-/// Eight words of one of two halves.
+/// [`super::Vectors::below_in_leaf`].
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn longs(words: &[i64; KEYS], half: usize) -> Words {
-    let words = words.as_chunks::<8>().0[half];
+pub(super) fn below_in_leaf(leaf: &Leaf<i32>, value: i32) -> u32 {
+    // SAFETY: the leaf is as long as the vector, and aligned as it is.
+    let leaf = unsafe { _mm512_load_si512(leaf.0.as_ptr().cast()) };
+    _mm512_cmpgt_epi32_mask(_mm512_set1_epi32(value), leaf).count_ones()
+}
+
+/// Eight long words.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn longs<T>(words: &[T; 8]) -> Words {
+    const { assert!(size_of::<T>() == 8) };
     // SAFETY: the array is as long as the vector, and no alignment is asked for.
     unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
 }
 
-/// [`super::Vectors::count_below_long`].
+/// [`super::Vectors::below_long`].
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn count_below_long(keys: [&[i64; KEYS]; 2], value: [i64; 2]) -> u32 {
-    let (high, low) = (_mm512_set1_epi64(value[0]), _mm512_set1_epi64(value[1]));
+pub(super) fn below_long(node: &[i64; NODE], value: i64) -> u32 {
+    _mm512_cmpgt_epi64_mask(_mm512_set1_epi64(value), longs(node)).count_ones()
+}
+
+/// [`super::Vectors::below_long_in_leaf`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn below_long_in_leaf(leaf: &Leaf<i64>, value: i64) -> u32 {
     let mut count = 0;
-    for half in 0..2 {
-        let (highs, lows) = (longs(keys[0], half), longs(keys[1], half));
-        let is_below = _mm512_cmpeq_epi64_mask(high, highs) & _mm512_cmpgt_epi64_mask(low, lows);
-        count += (is_below | _mm512_cmpgt_epi64_mask(high, highs)).count_ones();
+    for half in leaf.0.as_chunks().0 {
+        count += below_long(half, value);
     }
     count
 }
 
-/// [`super::Vectors::first_common`].
+/// [`super::Vectors::below_longer`].
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn first_common<const N: usize>(sets: [&Set; N]) -> usize {
-    let mut all = _mm512_set1_epi64(-1);
-    for set in sets {
-        // SAFETY: the set is as long as the vector, and no alignment is asked for.
-        all = _mm512_and_si512(all, unsafe { _mm512_loadu_si512(set.as_ptr().cast()) });
+pub(super) fn below_longer([highs, lows]: [&[i64; NODE]; 2], value: [i64; 2]) -> u32 {
+    let (high, low) = (_mm512_set1_epi64(value[0]), _mm512_set1_epi64(value[1]));
+    let (highs, lows) = (longs(highs), longs(lows));
+    let is_below = _mm512_cmpeq_epi64_mask(high, highs) & _mm512_cmpgt_epi64_mask(low, lows);
+    (is_below | _mm512_cmpgt_epi64_mask(high, highs)).count_ones()
+}
+
+/// [`super::Vectors::below_longer_in_leaf`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn below_longer_in_leaf([highs, lows]: [&Leaf<i64>; 2], value: [i64; 2]) -> u32 {
+    let mut count = 0;
+    for (highs, lows) in highs.0.as_chunks().0.iter().zip(lows.0.as_chunks().0) {
+        count += below_longer([highs, lows], value);
     }
-    let mut common = Aligned([0; WORDS]);
-    // SAFETY: the set is as long as the vector, and aligned as it is.
-    unsafe { _mm512_store_si512(common.0.as_mut_ptr().cast(), all) };
-    first_of(&common.0, _mm512_test_epi64_mask(all, all).into())
+    count
+}
+
+/// [`super::Vectors::common_words`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn common_words<const N: usize, const LINES: usize>(sets: [&[Line; LINES]; N]) -> u32 {
+    let mut used = 0;
+    for line in 0..LINES {
+        let mut common = _mm512_set1_epi64(-1);
+        for set in sets {
+            common = _mm512_and_si512(common, longs(&set[line].0));
+        }
+        used |= u32::from(_mm512_test_epi64_mask(common, common)) << (WORDS * line);
+    }
+    used
 }

@@ -4,63 +4,106 @@
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 
-/// Keys that are compared at once, ascending.
-pub(crate) const KEYS: usize = 16;
-/// Words of a set.
+/// Keys of a node of a search tree but a leaf.
+pub(crate) const NODE: usize = 8;
+/// Keys of a leaf.
+pub(crate) const LEAF: usize = 16;
+/// Words of a line.
 pub(crate) const WORDS: usize = 8;
-/// A set of 512.
-pub(crate) type Set = [u64; WORDS];
+
+/// The keys of a leaf, ascending, in as few cache lines as can be.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Leaf<K>(pub(crate) [K; LEAF]);
+
+/// A set of 512 rules, the first of which goes first: a bit each in a cache line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [u64; WORDS]);
 
 /// A way to compare many words at once. What uses one must be inlined, down to where the way was
 /// chosen, and have no closures around it: what is compiled apart is compiled for any processor.
-pub(crate) trait Vectors: Copy {
-    /// How many of the ascending keys are below the value.
-    fn count_below(self, keys: &[i32; KEYS], value: i32) -> u32;
+///
+/// # Safety
+/// What it tells is true: it is used to say which memory is read.
+pub(crate) unsafe trait Vectors: Copy {
+    /// How many keys of a node are below the value.
+    fn below(self, node: &[i32; NODE], value: i32) -> u32;
 
-    /// The same of keys of two halves, the upper ones first; both halves are signed.
-    fn count_below_long(self, keys: [&[i64; KEYS]; 2], value: [i64; 2]) -> u32;
+    /// The same of a leaf.
+    fn below_in_leaf(self, leaf: &Leaf<i32>, value: i32) -> u32;
 
-    /// The least element of all sets; 512 when there is none.
-    fn first_common<const N: usize>(self, sets: [&Set; N]) -> usize;
+    /// How many long keys of a node are below the value.
+    fn below_long(self, node: &[i64; NODE], value: i64) -> u32;
+
+    /// The same of a leaf.
+    fn below_long_in_leaf(self, leaf: &Leaf<i64>, value: i64) -> u32;
+
+    /// How many keys of two halves, the upper ones first, are below the value.
+    fn below_longer(self, nodes: [&[i64; NODE]; 2], value: [i64; 2]) -> u32;
+
+    /// The same of a leaf.
+    fn below_longer_in_leaf(self, leaves: [&Leaf<i64>; 2], value: [i64; 2]) -> u32;
+
+    /// In which words all sets have something in common, a bit each.
+    fn common_words<const N: usize, const LINES: usize>(self, sets: [&[Line; LINES]; N]) -> u32;
 }
 
 /// The way of every processor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Portable;
 
-impl Vectors for Portable {
-    #[inline]
-    fn count_below(self, keys: &[i32; KEYS], value: i32) -> u32 {
-        keys.iter().map(|&key| u32::from(key < value)).sum()
-    }
-
-    #[inline]
-    fn count_below_long(self, [high, low]: [&[i64; KEYS]; 2], value: [i64; 2]) -> u32 {
-        high.iter().zip(low).map(|(&high, &low)| u32::from([high, low] < value)).sum()
-    }
-
-    #[inline]
-    fn first_common<const N: usize>(self, sets: [&Set; N]) -> usize {
-        let common: Set =
-            core::array::from_fn(|at| sets.iter().fold(u64::MAX, |common, set| common & set[at]));
-        let used = common.iter().zip(0..).map(|(&word, at)| u32::from(word != 0) << at).sum();
-        first_of(&common, used)
-    }
+fn below<K: PartialOrd + Copy>(keys: impl IntoIterator<Item = K>, value: K) -> u32 {
+    keys.into_iter().map(|key| u32::from(key < value)).sum()
 }
 
-/// The least element of a set, whose words that are not zero are told.
-#[inline]
-pub(super) fn first_of(set: &[u64], used: u32) -> usize {
-    let at = (used | 1 << WORDS).trailing_zeros() as usize;
-    // Behind the last word stands nothing.
-    let word = set.get(at).copied().unwrap_or(1);
-    at * 64 + word.trailing_zeros() as usize
+fn pairs([high, low]: [&[i64]; 2]) -> impl Iterator<Item = [i64; 2]> {
+    high.iter().zip(low).map(|(&high, &low)| [high, low])
 }
 
-/// What vectors of any length are stored in at once.
-#[cfg(target_arch = "x86_64")]
-#[repr(align(64))]
-pub(super) struct Aligned<T>(pub(super) T);
+// SAFETY: it says what each function is to tell in the fewest words.
+unsafe impl Vectors for Portable {
+    #[inline]
+    fn below(self, node: &[i32; NODE], value: i32) -> u32 {
+        below(*node, value)
+    }
+
+    #[inline]
+    fn below_in_leaf(self, leaf: &Leaf<i32>, value: i32) -> u32 {
+        below(leaf.0, value)
+    }
+
+    #[inline]
+    fn below_long(self, node: &[i64; NODE], value: i64) -> u32 {
+        below(*node, value)
+    }
+
+    #[inline]
+    fn below_long_in_leaf(self, leaf: &Leaf<i64>, value: i64) -> u32 {
+        below(leaf.0, value)
+    }
+
+    #[inline]
+    fn below_longer(self, nodes: [&[i64; NODE]; 2], value: [i64; 2]) -> u32 {
+        below(pairs(nodes.map(|node| &node[..])), value)
+    }
+
+    #[inline]
+    fn below_longer_in_leaf(self, leaves: [&Leaf<i64>; 2], value: [i64; 2]) -> u32 {
+        below(pairs(leaves.map(|leaf| &leaf.0[..])), value)
+    }
+
+    #[inline]
+    fn common_words<const N: usize, const LINES: usize>(self, sets: [&[Line; LINES]; N]) -> u32 {
+        let mut used = 0;
+        for at in 0..WORDS * LINES {
+            let word = |set: &[Line; LINES]| set[at / WORDS].0[at % WORDS];
+            let common = sets.iter().fold(u64::MAX, |common, set| common & word(set));
+            used |= u32::from(common != 0) << at;
+        }
+        used
+    }
+}
 
 /// A way that is a module's of this one's: made only where the processor has its instructions.
 #[cfg(target_arch = "x86_64")]
@@ -81,24 +124,52 @@ macro_rules! way {
             }
         }
 
+        // SAFETY: each is held against the portable way.
         #[cfg(target_arch = "x86_64")]
-        impl Vectors for $name {
+        unsafe impl Vectors for $name {
             #[inline(always)]
-            fn count_below(self, keys: &[i32; KEYS], value: i32) -> u32 {
+            fn below(self, node: &[i32; NODE], value: i32) -> u32 {
                 // SAFETY: the processor can, as `new` was told.
-                unsafe { $module::count_below(keys, value) }
+                unsafe { $module::below(node, value) }
             }
 
             #[inline(always)]
-            fn count_below_long(self, keys: [&[i64; KEYS]; 2], value: [i64; 2]) -> u32 {
+            fn below_in_leaf(self, leaf: &Leaf<i32>, value: i32) -> u32 {
                 // SAFETY: the processor can, as `new` was told.
-                unsafe { $module::count_below_long(keys, value) }
+                unsafe { $module::below_in_leaf(leaf, value) }
             }
 
             #[inline(always)]
-            fn first_common<const N: usize>(self, sets: [&Set; N]) -> usize {
+            fn below_long(self, node: &[i64; NODE], value: i64) -> u32 {
                 // SAFETY: the processor can, as `new` was told.
-                unsafe { $module::first_common(sets) }
+                unsafe { $module::below_long(node, value) }
+            }
+
+            #[inline(always)]
+            fn below_long_in_leaf(self, leaf: &Leaf<i64>, value: i64) -> u32 {
+                // SAFETY: the processor can, as `new` was told.
+                unsafe { $module::below_long_in_leaf(leaf, value) }
+            }
+
+            #[inline(always)]
+            fn below_longer(self, nodes: [&[i64; NODE]; 2], value: [i64; 2]) -> u32 {
+                // SAFETY: the processor can, as `new` was told.
+                unsafe { $module::below_longer(nodes, value) }
+            }
+
+            #[inline(always)]
+            fn below_longer_in_leaf(self, leaves: [&Leaf<i64>; 2], value: [i64; 2]) -> u32 {
+                // SAFETY: the processor can, as `new` was told.
+                unsafe { $module::below_longer_in_leaf(leaves, value) }
+            }
+
+            #[inline(always)]
+            fn common_words<const N: usize, const LINES: usize>(
+                self,
+                sets: [&[Line; LINES]; N],
+            ) -> u32 {
+                // SAFETY: the processor can, as `new` was told.
+                unsafe { $module::common_words(sets) }
             }
         }
     };
@@ -122,25 +193,33 @@ mod tests {
     use proptest::prelude::*;
 
     struct Asked {
-        keys: [i32; KEYS],
-        long: [[i64; KEYS]; 2],
-        sets: [Set; 3],
+        keys: [i32; LEAF],
+        long: [[i64; LEAF]; 2],
+        sets: [[Line; 2]; 3],
         value: i32,
         long_value: [i64; 2],
     }
 
     impl Work for &Asked {
-        type Output = [usize; 3];
+        type Output = [usize; 8];
 
         #[expect(clippy::inline_always, reason = "compiled for the vectors of the caller")]
         #[inline(always)]
-        fn run(self, vectors: impl Vectors) -> [usize; 3] {
+        fn run(self, vectors: impl Vectors) -> [usize; 8] {
             let [high, low] = &self.long;
             let [a, b, c] = &self.sets;
+            let (value, long) = (self.value, self.long_value);
+            let node = |keys: &[i64; LEAF]| -> [i64; NODE] { core::array::from_fn(|at| keys[at]) };
+            let leaf = |keys: &[i64; LEAF]| Leaf(*keys);
             [
-                vectors.count_below(&self.keys, self.value) as usize,
-                vectors.count_below_long([high, low], self.long_value) as usize,
-                vectors.first_common([a, b, c]),
+                vectors.below(self.keys.first_chunk().unwrap(), value) as usize,
+                vectors.below_in_leaf(&Leaf(self.keys), value) as usize,
+                vectors.below_long(&node(high), long[0]) as usize,
+                vectors.below_long_in_leaf(&leaf(high), long[0]) as usize,
+                vectors.below_longer([&node(high), &node(low)], long) as usize,
+                vectors.below_longer_in_leaf([&leaf(high), &leaf(low)], long) as usize,
+                vectors.common_words([&[a[0]], &[b[0]], &[c[0]]]) as usize,
+                vectors.common_words([a, b, c]) as usize,
             ]
         }
     }
@@ -154,19 +233,20 @@ mod tests {
         fn all_ways_find_the_same(
             mut keys in prop::array::uniform16(prop_oneof![-9i32..9, any::<i32>()]),
             mut long in prop::array::uniform16((half(), half())),
-            set in prop::array::uniform8(any::<u64>()),
-            masks in prop::array::uniform8(prop_oneof![Just(0u64), any::<u64>()]),
+            set in prop::array::uniform2(prop::array::uniform8(any::<u64>())),
+            masks in prop::array::uniform2(
+                prop::array::uniform8(prop_oneof![4 => Just(0u64), 1 => any::<u64>()])),
             shift in 0u32..64,
             value in prop_oneof![-9i32..9, any::<i32>()],
             (high, low) in (half(), half()),
         ) {
             keys.sort_unstable();
             long.sort_unstable();
-            let narrow = masks.map(|mask| mask & (1 << shift));
+            let narrow = masks.map(|line| line.map(|mask| mask & 1 << shift));
             let asked = Asked {
                 keys,
                 long: [long.map(|it| it.0), long.map(|it| it.1)],
-                sets: [set, masks, narrow],
+                sets: [set, masks, narrow].map(|set| set.map(Line)),
                 value,
                 long_value: [high, low],
             };

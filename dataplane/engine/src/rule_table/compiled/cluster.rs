@@ -2,16 +2,20 @@
 //! rules for any packet.
 
 use super::family::Box5;
-use super::field::RULES;
-use super::search::Value;
+use super::field::{DIRECT_MAX, RULES};
+use crate::simd::Value;
 
 /// Networks that are at most as long are wide: a rule with two of them is for packets anywhere.
 const WIDE_LEN_MAX: u8 = 11;
 
 /// Distributes rules, the first of which goes first, over chunks; within each they keep their order.
 pub(super) fn cluster<V: Value>(rules: &[Box5<V>]) -> Vec<Vec<u32>> {
+    let in_order: Vec<u32> = (0..rules.len() as u32).collect();
+    if rules.len() <= DIRECT_MAX {
+        return in_order.chunks(RULES).map(<[u32]>::to_vec).collect();
+    }
     let mut groups: [Vec<u32>; 4] = Default::default();
-    for (at, rule) in (0..).zip(rules) {
+    for (at, rule) in in_order.into_iter().zip(rules) {
         let [src, dst] = rule.lens.map(|len| usize::from(len > WIDE_LEN_MAX));
         groups[src | dst << 1].push(at);
     }

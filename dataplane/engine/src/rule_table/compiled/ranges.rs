@@ -2,19 +2,18 @@
 
 use std::ops::RangeInclusive;
 
-use super::field::{Field, FieldBuilder, Rules};
-use super::search::{Search, Value};
-use crate::burst::BURST_MAX;
-use crate::simd::Vectors;
+use super::field::{FieldBuilder, Rules};
+use crate::simd::{Field, Value};
 
-/// How a value's range is found, and what the rules say of each range.
-#[derive(Debug, Clone)]
-pub(super) struct RangeField<V: Value> {
-    search: Search<V>,
+/// Where the ranges of a field's values begin, which number of the field each has, and the field.
+#[derive(Debug)]
+pub(super) struct Ranges<V> {
+    pub(super) starts: Vec<V>,
+    pub(super) numbers: Vec<u32>,
     pub(super) field: Field,
 }
 
-impl<V: Value> RangeField<V> {
+impl<V: Value> Ranges<V> {
     /// Of each chunk, what each rule accepts.
     pub(super) fn new(chunks: &[Vec<RangeInclusive<V>>]) -> Self {
         // Where a rule begins to accept values, or ends to.
@@ -45,26 +44,7 @@ impl<V: Value> RangeField<V> {
             starts.push(same[0].0);
             builder.push();
         }
-        Self { search: Search::new(&starts), field: builder.finish() }
-    }
-
-    /// The row of each of the first `count` values.
-    #[inline(always)]
-    pub(super) fn rows<W: Vectors, const WIDE: bool>(
-        &self,
-        vectors: W,
-        keys: &[V::Key; BURST_MAX],
-        count: usize,
-        rows: &mut [u32; BURST_MAX],
-    ) {
-        self.search.ranges(vectors, keys, count, rows);
-        for row in &mut rows[..count] {
-            *row = self.field.row::<WIDE>(*row);
-        }
-    }
-
-    /// Bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.search.bytes() + self.field.bytes()
+        let (field, numbers) = builder.finish();
+        Self { starts, numbers, field }
     }
 }
