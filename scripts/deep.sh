@@ -32,8 +32,8 @@ miri() {
 # Of vectors that this machine may not have, Miri has those that are used.
 miri_on_vectors() {
     have_nightly miri rust-src || return 1
-    RUSTFLAGS="-Ctarget-feature=+avx2,+avx512f,+avx512bw" MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=16 \
-        cargo +nightly miri test --package engine --lib --target-dir target/vectors -- vectors
+    RUSTFLAGS="-Ctarget-feature=+avx2,+bmi1,+bmi2,+avx512f,+avx512bw" MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=16 \
+        cargo +nightly miri test --package engine --lib --target-dir target/vectors -- vectors search
 }
 
 have_cargo_fuzz() {

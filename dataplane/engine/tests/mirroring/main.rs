@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use engine::drop_reason::{Ended, Skipped, Unmirrored};
 use engine::report::Report;
-use engine::rule::{Direction, RuleAction};
+use engine::rule::{Direction, FilterRule, PortRange, RuleAction};
 use engine::sim::{SentFrame, TxFaults};
 use engine::units::{Mac, PortIndex};
 use engine::view::{Neighbors, View};
@@ -314,6 +314,63 @@ fn counters_go_on_growing_across_views_and_follow_names() {
         |id: &str| report.rules.iter().find(|rule| rule.id == id).map_or(0, |rule| rule.hits);
     assert_eq!(hits("rule-0-Egress-20") + hits("rule-0-Egress-5"), 640);
     assert!(hits("rule-0-Egress-20") > 0 && hits("rule-0-Egress-5") > 0);
+}
+
+/// Rules are inserted, removed and moved between bursts, so often that the table is made anew several
+/// times: each packet is counted by the rule that matched it then, and no view outlives its last worker.
+#[test]
+fn hits_of_each_rule_survive_changes_of_others_and_old_views_are_freed() {
+    const RULES: u16 = if cfg!(miri) { 40 } else { 1000 };
+    const ROUNDS: usize = if cfg!(miri) { 3 } else { 120 };
+    const FIRST: u16 = 2000;
+    let port_of = |at: usize| FIRST + (at * 7) as u16 % RULES;
+    let of_port = |port: u16| FilterRule {
+        id: format!("port-{port}"),
+        protocol: Some(17),
+        destination_ports: Some(PortRange { from: port, to: port }),
+        ..rule(0, Direction::Egress, 1, RuleAction::Accept)
+    };
+    let with = |epoch: usize, rules: &[FilterRule]| {
+        let mut snapshot = snapshot();
+        snapshot.epoch = epoch as u64;
+        let numbered =
+            rules.iter().zip(1..).map(|(rule, number)| FilterRule { number, ..rule.clone() });
+        snapshot.rules = numbered.collect();
+        snapshot
+    };
+    let mut rules: Vec<FilterRule> = (FIRST..FIRST + RULES).map(of_port).collect();
+    let frames: Vec<_> =
+        (0..64 * ROUNDS).map(|at| (LAN, udp(OTHER, MAC_A, None, false, port_of(at), 20))).collect();
+    let mut appliance = Appliance::new(with(1, &rules), &frames, Behaviour::default());
+    let (mut expected, mut views) = (BTreeMap::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let at = round * 37 % rules.len();
+        match round % 3 {
+            0 => rules.insert(at, of_port(FIRST + RULES + round as u16)),
+            1 => drop(rules.remove(at)),
+            _ => rules.swap(at, round * 53 % RULES as usize / 2),
+        }
+        let next = with(2 + round, &rules);
+        let view = appliance.roster.view().update(&next, &Neighbors::offline(&next));
+        let view = Arc::new(view.expect("a sound snapshot"));
+        views.push(Arc::downgrade(&view));
+        appliance.roster.publish(Arc::new(next), &view);
+        drop(view);
+        appliance.worker.poll();
+        for frame in 64 * round..64 * (round + 1) {
+            *expected.entry(format!("port-{}", port_of(frame))).or_insert(0) +=
+                u64::from(rules.iter().any(|rule| rule.id == format!("port-{}", port_of(frame))));
+        }
+    }
+    let report = appliance.report();
+    assert_eq!(report.ports[LAN.at()].rx_packets, frames.len() as u64);
+    // Also what was counted by rules that have gone since.
+    assert_eq!(report.sessions[0].matched, expected.values().sum::<u64>());
+    for rule in &report.rules {
+        assert_eq!(rule.hits, expected.get(&rule.id).copied().unwrap_or(0), "{}", rule.id);
+    }
+    assert!(report.rules.iter().filter(|rule| rule.hits > 0).count() > RULES as usize / 4);
+    assert_eq!(views.iter().filter(|view| view.upgrade().is_some()).count(), 1);
 }
 
 #[test]
