@@ -3,7 +3,8 @@
 //! `cargo bench -p benches --bench classify [-- SET…]`, where a set is one of `shared/rulesets`, or
 //! `SET:COUNT` for as many rules of it (grown from it, where it has fewer). Both look the same keys up, by
 //! turns, in bursts of 64: packets that random rules accept, so that none is near the one before; a
-//! third turn is that of ten rules of the set, in a base as the others are. Bind it to one core
+//! third turn is that of ten rules of the set, in a base as the others are. Keys are written just before
+//! they are looked up, as those of packets are when they have been parsed. Bind it to one core
 //! (`taskset -c 1`). What it prints is a record for `benches/record`.
 
 #![expect(
@@ -25,6 +26,8 @@ use engine::rule_table::{CompiledTable, Match, RuleTable};
 
 const KEYS: usize = 1 << 17;
 const ROUNDS: usize = 7;
+/// Keys that are written, then looked up.
+const BLOCK: usize = 4 * BURST_MAX;
 const CHANGES: usize = 101;
 /// What `rte_acl` needs to build ten thousand rules, in MiB.
 const MEMORY_MIB: u32 = 4096;
@@ -127,12 +130,16 @@ fn packets(rules: &[FilterRule]) -> anyhow::Result<(Vec<Tuple>, Vec<Keys>)> {
 fn time<T: RuleTable>(table: &T, bursts: &[Keys]) -> Duration {
     let which: [u8; BURST_MAX] = core::array::from_fn(|at| at as u8);
     let mut matches = [Match::default(); BURST_MAX];
-    let started = Instant::now();
-    for keys in bursts {
-        table.classify(keys, &which, &mut matches);
-        black_box(&matches);
-    }
-    started.elapsed()
+    let block = |block: &[Keys]| {
+        let block = black_box(block.to_vec());
+        let started = Instant::now();
+        for keys in &block {
+            table.classify(keys, &which, &mut matches);
+            black_box(&matches);
+        }
+        started.elapsed()
+    };
+    bursts.chunks(BLOCK / BURST_MAX).map(block).sum()
 }
 
 /// What each of many changes of one rule takes, one after the other.
@@ -153,18 +160,22 @@ fn changes(table: &CompiledTable, rules: &[FilterRule]) -> Vec<Duration> {
 /// DPDK's classifier, and its quickest way on this processor.
 struct AclTurn {
     acl: Acl,
-    keys: AclKeys,
+    blocks: Vec<AclKeys>,
     how: Algorithm,
 }
 
 impl AclTurn {
     fn new(eal: &Eal, rules: &[FilterRule], tuples: &[Tuple]) -> anyhow::Result<Self> {
-        let mut keys = AclKeys::default();
-        for it in tuples {
-            keys.push(it.protocol, it.addresses, it.ports);
-        }
+        let block = |tuples: &[Tuple]| {
+            let mut keys = AclKeys::default();
+            for it in tuples {
+                keys.push(it.protocol, it.addresses, it.ports);
+            }
+            keys
+        };
+        let blocks = tuples.chunks(BLOCK).map(block).collect();
         let acl = Acl::build(eal, rules).map_err(anyhow::Error::msg)?;
-        let mut turn = Self { acl, keys, how: Algorithm::Sse };
+        let mut turn = Self { acl, blocks, how: Algorithm::Sse };
         let mut times = Vec::new();
         for how in Algorithm::ALL {
             turn.how = how;
@@ -179,17 +190,22 @@ impl AclTurn {
     }
 
     fn time(&self) -> anyhow::Result<Duration> {
-        let mut found = vec![0; KEYS];
-        let started = Instant::now();
-        self.acl.classify(self.how, &self.keys, &mut found).map_err(anyhow::Error::msg)?;
-        let took = started.elapsed();
-        black_box(found);
+        let (mut found, mut took) = ([0; BLOCK], Duration::ZERO);
+        for block in &self.blocks {
+            let block = black_box(block.clone());
+            let started = Instant::now();
+            self.acl.classify(self.how, &block, &mut found).map_err(anyhow::Error::msg)?;
+            took += started.elapsed();
+            black_box(&found);
+        }
         Ok(took)
     }
 
     fn agrees(&self, ours: &[usize], none: usize) -> anyhow::Result<()> {
         let mut theirs = vec![0; KEYS];
-        self.acl.classify(self.how, &self.keys, &mut theirs).map_err(anyhow::Error::msg)?;
+        for (block, theirs) in self.blocks.iter().zip(theirs.chunks_mut(BLOCK)) {
+            self.acl.classify(self.how, block, theirs).map_err(anyhow::Error::msg)?;
+        }
         let ours = ours.iter().map(|&place| if place == none { 0 } else { place + 1 });
         let wrong = ours.zip(theirs).filter(|(ours, theirs)| *ours != *theirs as usize).count();
         ensure!(wrong == 0, "{wrong} lookups differ from those of rte_acl");

@@ -77,7 +77,7 @@ impl Algorithm {
 }
 
 /// Keys of one family, laid out as the library reads them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct AclKeys {
     bytes: Vec<u8>,
     len: usize,

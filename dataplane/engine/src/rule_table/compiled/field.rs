@@ -1,7 +1,7 @@
 //! One field of the keys in the making: for each range of its values, which rules of which chunks
 //! accept them. What is equal is there once.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 
 use crate::simd::{CHUNK, Field, HEAD, LINES_MAX, Line, PART, Part, Rows, head_of, heads, row_len};
 

@@ -4,8 +4,10 @@
 //! classes make: that is four loads. What one rule says of ports and protocol is a *clause*; many
 //! rules have the same.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::field::{FieldBuilder, Rules};
 use super::packets::{Packets, Words};
@@ -256,7 +258,9 @@ struct Sums {
     /// By chunk, its rules in the current row, if it has any.
     rules: Vec<Option<Rules>>,
     /// By the clauses that hold, a bit each.
-    ranges: HashMap<Vec<u64>, u16>,
+    ranges: HashMap<Box<[u64]>, u16>,
+    /// Those of the range that is asked for.
+    clauses: Vec<u64>,
     /// Ranges and sets, at most.
     size_max: usize,
     /// Sets that were added up so far.
@@ -269,6 +273,7 @@ impl Sums {
             builder: FieldBuilder::new(chunks),
             rules: vec![None; chunks],
             ranges: HashMap::new(),
+            clauses: Vec::new(),
             size_max,
             work: 0,
         }
@@ -277,26 +282,27 @@ impl Sums {
     /// The range of what the three classes accept. `None` where it takes too much.
     fn range(&mut self, classes: [&Vec<u64>; 3], having: &[Vec<(usize, Rules)>]) -> Option<u16> {
         let [a, b, c] = classes;
-        let clauses: Vec<u64> = a.iter().zip(b).zip(c).map(|((a, b), c)| a & b & c).collect();
-        if let Some(&range) = self.ranges.get(&clauses) {
+        self.clauses.clear();
+        self.clauses.extend(a.iter().zip(b).zip(c).map(|((a, b), c)| a & b & c));
+        if let Some(&range) = self.ranges.get(&*self.clauses) {
             return Some(range);
         }
         let next = self.ranges.len();
         // Sets of a chunk are numbered by 16 bits, as ranges are, and one more of them may be empty.
         let range = u16::try_from(next).ok().filter(|_| next < self.size_max.min(PORTS - 1))?;
-        self.push(&clauses, having);
+        self.push(having);
         if self.builder.sets() > self.size_max || self.work > WORK_MAX {
             return None;
         }
-        self.ranges.insert(clauses, range);
+        self.ranges.insert(self.clauses.as_slice().into(), range);
         Some(range)
     }
 
     /// Pushes a row.
-    fn push(&mut self, clauses: &[u64], having: &[Vec<(usize, Rules)>]) {
+    fn push(&mut self, having: &[Vec<(usize, Rules)>]) {
         let before: Vec<usize> =
             (0..self.rules.len()).filter(|&chunk| self.rules[chunk].take().is_some()).collect();
-        for (word, &bits) in clauses.iter().enumerate() {
+        for (word, &bits) in self.clauses.iter().enumerate() {
             let mut bits = bits;
             while bits != 0 {
                 let clause = 64 * word + bits.trailing_zeros() as usize;
