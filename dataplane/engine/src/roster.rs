@@ -1,9 +1,10 @@
 //! The publisher's side of all workers: hands them views, takes back old ones, adds up counters.
 //!
 //! Counters of sessions and rules are kept by name: when a view comes back, its counters go to the
-//! names they belong to, so they go on growing across changes of the configuration.
+//! names they belong to, so they go on growing across changes of the configuration. What has gone from it
+//! for long is forgotten.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -15,6 +16,9 @@ use crate::rule_table::CompiledTable;
 use crate::snapshot::Snapshot;
 use crate::stats::{PortStats, SessionStats, ViewStats, WorkerStats, add_all};
 use crate::view::View;
+
+/// So many names are not worth being forgotten.
+const FORGOTTEN_MIN: usize = 1024;
 
 /// The state of the ports' links, written by the publisher and read by all workers.
 pub type Links = Arc<[AtomicBool]>;
@@ -184,6 +188,8 @@ impl<T> Roster<T> {
         if !Arc::ptr_eq(&self.snapshot, &snapshot) {
             self.names = names_of(&snapshot);
             self.snapshot = snapshot;
+            forget(&mut self.rule_hits, &self.names.rules);
+            forget(&mut self.sessions, &self.names.sessions);
         }
         for member in &self.members {
             // An offer that was never taken up has counted nothing.
@@ -351,5 +357,39 @@ fn add_view(
     }
     for (name, hits) in names.rules.iter().zip(stats.rule_hits()) {
         *rule_hits.entry(name.clone()).or_default() += hits;
+    }
+}
+
+/// Forgets what has none of these names, once it is most of what is remembered: who changes rules all
+/// day long does not fill the memory.
+fn forget<T>(by_name: &mut HashMap<String, T>, names: &[String]) {
+    if by_name.len() > FORGOTTEN_MIN + 2 * names.len() {
+        let names: HashSet<&String> = names.iter().collect();
+        by_name.retain(|name, _| names.contains(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_gone_is_forgotten_when_it_is_most_and_what_stays_is_not() {
+        let names = ["kept".to_owned(), "new".to_owned()];
+        let mut hits = HashMap::from([("kept".to_owned(), 7)]);
+        for gone in 0..FORGOTTEN_MIN + 4 {
+            hits.insert(format!("gone-{gone}"), 1);
+        }
+        let before = hits.len();
+        forget(&mut hits, &names);
+        assert_eq!(hits, HashMap::from([("kept".to_owned(), 7)]));
+        for gone in 0..FORGOTTEN_MIN + 4 {
+            hits.insert(format!("gone-{gone}"), 1);
+        }
+        hits.remove("gone-0");
+        hits.remove("gone-1");
+        hits.remove("gone-2");
+        forget(&mut hits, &names);
+        assert_eq!(hits.len(), before - 3);
     }
 }
