@@ -140,3 +140,45 @@ impl AddressSearch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// As many starts are at or below a shortened value as were at or below the value, wherever it is.
+        #[test]
+        fn what_is_short_lies_in_the_same_range(
+            starts in prop::collection::vec(0u64..1000, 1..20),
+            (first, shift) in (any::<u64>(), 0u32..64),
+            values in prop::collection::vec(any::<u64>(), 1..20),
+        ) {
+            let mut starts: Vec<u64> =
+                starts.into_iter().filter_map(|start| first.checked_add(start << shift)).collect();
+            starts.push(0);
+            starts.sort_unstable();
+            starts.dedup();
+            let beside = starts.iter().flat_map(|&it| [it.wrapping_sub(1), it, it.wrapping_add(1)]);
+            let beyond = starts.iter().map(|&it| it.wrapping_add(1 << 32 << (shift % 32)));
+            let values: Vec<u64> = beside.chain(beyond).chain(values).collect();
+            if let Some(shortened) = Shortened::new(&starts) {
+                let short: Vec<u32> = starts.iter().map(|&it| shortened.short(it)).collect();
+                for value in values {
+                    let range = starts.partition_point(|start| *start <= value);
+                    let found = short.partition_point(|start| *start <= shortened.short(value));
+                    prop_assert_eq!(range, found, "{:#x}", value);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_shortened() {
+        assert!(Shortened::new(&[0]).is_none());
+        assert!(Shortened::new(&[0, 1, 1 << 32]).is_none());
+        let widest = Shortened::new(&[0, 1, (1 << 32) - 1]);
+        assert_eq!(widest.map(|it| it.short(u64::MAX)), Some(u32::MAX));
+        assert_eq!(widest.map(|it| it.short((1 << 32) - 1)), Some(u32::MAX));
+    }
+}
