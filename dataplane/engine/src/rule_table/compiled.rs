@@ -5,7 +5,7 @@
 //! field and value, the rules that accept it are a *set*, a bit each; the rules that match a packet are
 //! in the sets of all its fields. Sets of 100,000 rules would be too long and too many, so rules stand in
 //! *chunks* of 512, those with neighbouring addresses together ([`cluster`]): a set of one chunk is a cache
-//! line, equal sets are there once, and a row of a field says for a value in one word which chunks have
+//! line, equal sets are there once, and a row of a field says for a value by a bit each which chunks have
 //! rules at all, and for each of them which set. Up to 1024 rules are one set of two lines.
 //!
 //! ```text
@@ -31,7 +31,7 @@
 //! - Lookup: 32 comparisons with rules, five searches of at most six steps of 8 or 16 comparisons, then N / 512 chunks at most, where every chunk has
 //!   rules for each field of a packet; two or three, on average, for the rule sets that are known.
 //! - Memory: [`BYTES_PER_RULE_MAX`] for each rule and [`BYTES_MAX`]; 200 to 400 for sets of ten thousand that are known.
-//! - Time to make it: N log N, and for tables of ports an amount of work that does not grow with N.
+//! - Time to make it: N log N, for each range a part of a row more for 1,024 rules, and for tables of ports an amount of work that does not grow with N.
 //!
 //! [`super::TABLE_RULES_MAX`] bounds N; a view with more in one table is refused.
 //!
@@ -59,7 +59,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use self::changes::{Accepts, kept};
 use self::family::{Box5, Family};
 use self::layer4::{NO_PORT, NO_PROTOCOL_VALUE};
-use self::packets::{Packets, Part};
+use self::packets::{OfFamily, Packets};
 use super::linear::Scan;
 use super::{Match, RuleTable, TableRule, Verdict, verdicts};
 use crate::burst::BURST_MAX;
@@ -188,7 +188,7 @@ impl RuleTable for CompiledTable {
                 self.look_up(true, packets, matches);
             } else {
                 for is_v6 in [false, true] {
-                    let part = Part::new(packets, IS_V6, is_v6);
+                    let part = OfFamily::new(packets, IS_V6, is_v6);
                     self.look_up(is_v6, part.packets(keys), matches);
                 }
             }
@@ -257,5 +257,7 @@ impl CompiledTable {
     }
 }
 
+#[cfg(test)]
+mod shapes;
 #[cfg(test)]
 mod tests;

@@ -109,7 +109,7 @@ fn rows<const LEN: usize>(bytes: &[&[u8; LEN]; LANES], first: usize, at: usize) 
     )
 }
 
-/// Four words at a time of a whole number of vectors.
+/// One of a whole number of vectors.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn vector<T: Copy, const N: usize>(words: &[T; N], at: usize) -> __m256i {

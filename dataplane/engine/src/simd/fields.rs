@@ -54,6 +54,7 @@ impl Field {
         let len = match &rows {
             Rows::Direct => {
                 assert!((1..=LINES_MAX).contains(&chunks), "few chunks are one set");
+                assert!(sets.len().is_multiple_of(chunks), "a set is whole");
                 sets.len() / chunks
             }
             Rows::Narrow(parts) => {
@@ -64,6 +65,7 @@ impl Field {
             Rows::Wide { parts, rows } => {
                 let row_len = row_len(chunks);
                 assert!(row_len > 1, "a row is several parts");
+                assert!(rows.len().is_multiple_of(row_len), "a row is whole");
                 // Of each place in a row, the parts that were checked.
                 let mut checked = vec![vec![false; parts.len()]; row_len];
                 for row in rows.chunks_exact(row_len) {
@@ -77,6 +79,7 @@ impl Field {
             }
         };
         assert!(len > 0, "there is a row");
+        assert!(len.max(sets.len()) <= u32::MAX as usize, "numbers tell them apart");
         Self { rows, sets, firsts, len: len as u32 }
     }
 
@@ -222,24 +225,22 @@ pub(super) const GONE: u32 = u32::MAX;
 pub(super) const NONE: u32 = GONE - 1;
 
 impl Places {
-    /// Of the rules of each chunk, in order; `None` for what is gone.
-    pub(crate) fn new<C: ExactSizeIterator<Item = Option<u32>>>(
-        chunks: impl ExactSizeIterator<Item = C>,
-    ) -> Self {
+    /// Of the rules of each chunk, in order; `None` for what is gone. Where chunks are one set, all rules
+    /// of the first stand before those of the second.
+    pub(crate) fn new(chunks: &[Vec<Option<u32>>]) -> Self {
         let is_direct = chunks.len() <= LINES_MAX;
         let (mut of, mut standing) = (Vec::new(), Vec::new());
         for chunk in chunks {
-            let (start, mut stand) = (of.len(), Line::default());
-            for (bit, place) in chunk.enumerate() {
-                of.push(place.unwrap_or(GONE));
+            let mut stand = Line::default();
+            for (bit, place) in chunk.iter().enumerate() {
                 stand.0[bit / 64] |= u64::from(place.is_some()) << (bit % 64);
             }
-            of.resize(start + CHUNK + usize::from(!is_direct), NONE);
+            let places = chunk.iter().map(|place| place.unwrap_or(GONE));
+            of.extend(places.chain(core::iter::repeat(NONE)).take(CHUNK));
+            of.extend((!is_direct).then_some(NONE));
             standing.push(stand);
         }
-        if is_direct {
-            of.push(NONE);
-        }
+        of.extend(is_direct.then_some(NONE));
         Self { of: of.into(), standing: standing.into() }
     }
 

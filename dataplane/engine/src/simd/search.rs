@@ -171,7 +171,7 @@ impl<V: Value> Search<V> {
 
     /// Bytes.
     pub(crate) fn bytes(&self) -> usize {
-        // The nodes have less than a seventh of a sixteenth more.
+        // The nodes have a sixteenth more, and less than a seventh of that.
         let values = self.numbers.len() * size_of::<V>() * LEAF / (LEAF - 2);
         size_of_val(&*self.buckets.starts) + size_of_val(&*self.numbers) + values
     }

@@ -5,7 +5,11 @@ use core::fmt::Debug;
 use super::vectors::{LEAF, Leaf, NODE, Vectors};
 
 /// A value that is searched for.
-pub(crate) trait Value: Copy + Ord + Debug {
+///
+/// # Safety
+/// What it tells of what is below is true, and no more than that is: padding is below no key. Nodes and
+/// leaves hold what they are said to. It is used to say which memory is read.
+pub(crate) unsafe trait Value: Copy + Ord + Debug {
     /// The value as vectors compare it: signed.
     type Key: Copy + Debug;
     /// Values as vectors compare them, and [`NODE`] more that no value is above.
@@ -89,7 +93,8 @@ unsafe fn leaf<K>(leaves: &[Leaf<K>], start: u32) -> &Leaf<K> {
     unsafe { &*first.cast() }
 }
 
-impl Value for u32 {
+// SAFETY: vectors tell the truth, and keys are ordered as values are; padding is the greatest key.
+unsafe impl Value for u32 {
     type Key = i32;
     type Nodes = Box<[i32]>;
     type Leaves = Box<[Leaf<i32>]>;
@@ -157,7 +162,8 @@ fn bucket_of_long(upper: i64, first: u64, shift: u32) -> u32 {
     bucket.min(u32::MAX.into()) as u32
 }
 
-impl Value for u64 {
+// SAFETY: vectors tell the truth, and keys are ordered as values are; padding is the greatest key.
+unsafe impl Value for u64 {
     type Key = i64;
     type Nodes = Box<[i64]>;
     type Leaves = Box<[Leaf<i64>]>;
@@ -212,7 +218,8 @@ impl Value for u64 {
     }
 }
 
-impl Value for u128 {
+// SAFETY: vectors tell the truth, and keys are ordered as values are; padding is the greatest key.
+unsafe impl Value for u128 {
     /// Upper half, lower half.
     type Key = [i64; 2];
     type Nodes = [Box<[i64]>; 2];

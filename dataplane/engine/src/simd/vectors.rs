@@ -124,7 +124,7 @@ macro_rules! way {
             }
         }
 
-        // SAFETY: each is held against the portable way.
+        // SAFETY: each counts what the portable way counts, many at a time.
         #[cfg(target_arch = "x86_64")]
         unsafe impl Vectors for $name {
             #[inline(always)]

@@ -67,9 +67,8 @@ impl Family {
 
     /// Where each rule stands, by its number; those that do must be in the order that they were in.
     pub(super) fn places(&self, place_of: &[Option<u32>]) -> Places {
-        let places =
-            self.chunks.iter().map(|chunk| chunk.iter().map(|&rule| place_of[rule as usize]));
-        Places::new(places)
+        let places = |chunk: &Vec<u32>| chunk.iter().map(|&rule| place_of[rule as usize]).collect();
+        Places::new(&self.chunks.iter().map(places).collect::<Vec<_>>())
     }
 
     /// Bytes, with those of its [`Places`].

@@ -98,14 +98,14 @@ impl<'a> Packets<'a> {
 }
 
 /// Some of the packets that are looked up.
-pub(super) struct Part {
+pub(super) struct OfFamily {
     which: [u8; BURST_MAX],
     /// Where the answers belong.
     places: [u8; BURST_MAX],
     count: usize,
 }
 
-impl Part {
+impl OfFamily {
     /// Those that have one of these bits in their class, or have none of them.
     #[inline]
     pub(super) fn new(packets: Packets<'_>, bits: u32, is_set: bool) -> Self {

@@ -11,7 +11,7 @@ use crate::simd;
 use crate::units::FilterIndex;
 
 /// A table and the linear one find the same, whatever is looked up together.
-fn agree(table: &CompiledTable, rules: &[FilterRule], keys: &[FlowKey]) {
+pub(super) fn agree(table: &CompiledTable, rules: &[FilterRule], keys: &[FlowKey]) {
     let linear = LinearTable::compile(&entries(rules));
     assert_eq!(table.verdicts(), linear.verdicts());
     for keys in keys.chunks(BURST_MAX) {
@@ -88,7 +88,7 @@ proptest! {
     }
 }
 
-fn numbered(n: u32) -> FilterRule {
+pub(super) fn numbered(n: u32) -> FilterRule {
     let host = |n: u32| IpNet::from(IpAddr::V4(n.wrapping_mul(0x9e37_79b9).into()));
     let port = |n: u32| Some(PortRange { from: n as u16, to: (n as u16).saturating_add(1) });
     FilterRule {
@@ -188,8 +188,8 @@ fn one_change_shares_the_base_and_many_make_a_new_one() {
     assert!(!Arc::ptr_eq(&third.base, &fourth.base));
 }
 
-/// Rules that all overlap, with as many ends of ranges as can be: every chunk is looked at for every
-/// packet, and memory stays within what is promised.
+/// Rules that overlap, with as many ends of ranges as can be: many chunks are looked at for every packet,
+/// and memory stays within what is promised.
 #[test]
 fn hostile_rules_cost_what_is_promised_at_most() {
     const RULES: u32 = if cfg!(miri) { 600 } else { 20_000 };
@@ -197,6 +197,7 @@ fn hostile_rules_cost_what_is_promised_at_most() {
         .map(|n| FilterRule {
             source: ipnet::Ipv4Net::new((n << 12).into(), (n % 33) as u8)
                 .map_or_else(|_| unreachable!("at most 32"), |net| IpNet::V4(net.trunc())),
+            destination: "0.0.0.0/0".parse().unwrap(),
             source_ports: Some(PortRange { from: n as u16, to: u16::MAX - n as u16 / 2 }),
             destination_ports: Some(PortRange { from: (n / 2) as u16, to: 40_000 + n as u16 }),
             ..numbered(n)
