@@ -79,7 +79,7 @@ impl Field {
             }
         };
         assert!(len > 0, "there is a row");
-        assert!(len.max(sets.len()) <= u32::MAX as usize, "numbers tell them apart");
+        assert!(u32::try_from(len.max(sets.len())).is_ok(), "numbers tell them apart");
         Self { rows, sets, firsts, len: len as u32 }
     }
 
