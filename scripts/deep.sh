@@ -33,7 +33,7 @@ miri() {
 miri_on_vectors() {
     have_nightly miri rust-src || return 1
     RUSTFLAGS="-Ctarget-feature=+avx2,+bmi1,+bmi2,+avx512f,+avx512bw" MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=16 \
-        cargo +nightly miri test --package engine --lib --target-dir target/vectors -- vectors search
+        cargo +nightly miri test --package engine --lib --target-dir target/vectors -- simd::vectors simd::search
 }
 
 have_cargo_fuzz() {
