@@ -3,6 +3,7 @@
 //! Side-by-side figures on DPDK's devices come from `scripts/bench`; records of both kinds are in
 //! `record/`.
 
+mod random;
 pub mod rulesets;
 
 use std::io::Cursor;

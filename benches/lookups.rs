@@ -3,6 +3,9 @@
 //! `lookups RULES ROUNDS`: so many rules in a table, then so many times the same 1,024 packets. It is a
 //! bench of the engine's, which is all that it needs to be built.
 #![expect(clippy::unwrap_used, reason = "its one caller gives two numbers")]
+#![expect(unreachable_pub, reason = "what it shares with a library is public there")]
+
+mod random;
 
 use std::hint::black_box;
 use std::net::Ipv4Addr;
@@ -14,6 +17,7 @@ use engine::rule::{Direction, FilterRule, PortRange, RuleAction};
 use engine::rule_table::{CompiledTable, Match, RuleTable, TableRule};
 use engine::units::{FilterIndex, RuleIndex, SessionIndex};
 use ipnet::{IpNet, Ipv4Net};
+use random::Random;
 
 const PACKETS: usize = 1024;
 
@@ -36,22 +40,6 @@ fn main() {
             table.classify(keys, &which, &mut matches);
             black_box(&matches);
         }
-    }
-}
-
-/// Marsaglia's xorshift: the same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    fn number(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        ((u128::from(self.number()) * limit as u128) >> 64) as usize
     }
 }
 

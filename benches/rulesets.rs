@@ -15,6 +15,8 @@ use engine::units::{FilterIndex, RuleIndex, SessionIndex};
 use flate2::read::GzDecoder;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+pub use crate::random::Random;
+
 /// What a packet shows to a classifier of five fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuple {
@@ -186,27 +188,10 @@ fn moved(net: IpNet, bits: u128) -> IpNet {
     .trunc()
 }
 
-/// Random numbers that are the same in every run.
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
 impl Random {
     /// A sequence of its own for each seed.
     pub fn new(seed: u64) -> Self {
         Self(seed ^ 0x9e37_79b9_7f4a_7c15)
-    }
-
-    /// The next number (Marsaglia's xorshift).
-    pub fn number(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// The next number below a limit.
-    pub fn below(&mut self, limit: usize) -> usize {
-        ((u128::from(self.number()) * limit as u128) >> 64) as usize
     }
 
     /// A packet at the corners of what a random one of the rules accepts: each field is at an end of its

@@ -128,6 +128,10 @@ impl Base {
     }
 }
 
+fn accepts_of(rules: &[TableRule<'_>]) -> Vec<Accepts> {
+    rules.iter().map(|entry| Accepts::of(entry.rule)).collect()
+}
+
 impl Accepts {
     fn as_box<V>(&self, rule: u32, addresses: [RangeInclusive<V>; 2]) -> Box5<V> {
         let ports = |range: Option<PortRange>| {
@@ -142,22 +146,18 @@ impl Accepts {
 
 impl RuleTable for CompiledTable {
     fn compile(rules: &[TableRule<'_>]) -> Self {
-        if rules.len() <= RECENT_MAX {
-            let accepts = rules.iter().map(|entry| Accepts::of(entry.rule)).collect();
-            return Self::new(Arc::default(), vec![None; rules.len()], accepts, rules);
-        }
-        Self::compile_base(rules)
+        Self::anew(accepts_of(rules), rules)
     }
 
     fn update(&self, rules: &[TableRule<'_>]) -> Self {
-        let accepts: Vec<Accepts> = rules.iter().map(|entry| Accepts::of(entry.rule)).collect();
+        let accepts = accepts_of(rules);
         let kept = kept(&self.accepts, &accepts);
         let origins: Vec<Option<u32>> =
             kept.into_iter().map(|before| before.and_then(|at| self.origins[at])).collect();
         let recent = origins.iter().filter(|origin| origin.is_none()).count();
         let gone = self.base.rules - (origins.len() - recent);
         if recent > RECENT_MAX || gone > GONE_MAX {
-            return Self::compile(rules);
+            return Self::anew(accepts, rules);
         }
         Self::new(Arc::clone(&self.base), origins, accepts, rules)
     }
@@ -214,7 +214,18 @@ impl CompiledTable {
 
     /// As [`RuleTable::compile`], but however few rules there are, none is compared one by one.
     pub fn compile_base(rules: &[TableRule<'_>]) -> Self {
-        let accepts: Vec<Accepts> = rules.iter().map(|entry| Accepts::of(entry.rule)).collect();
+        Self::with_own_base(accepts_of(rules), rules)
+    }
+
+    /// Rules that share nothing with another table.
+    fn anew(accepts: Vec<Accepts>, rules: &[TableRule<'_>]) -> Self {
+        if rules.len() <= RECENT_MAX {
+            return Self::new(Arc::default(), vec![None; rules.len()], accepts, rules);
+        }
+        Self::with_own_base(accepts, rules)
+    }
+
+    fn with_own_base(accepts: Vec<Accepts>, rules: &[TableRule<'_>]) -> Self {
         let base = Base::new(&accepts);
         Self::new(Arc::new(base), (0..rules.len() as u32).map(Some).collect(), accepts, rules)
     }

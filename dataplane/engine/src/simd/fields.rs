@@ -103,14 +103,11 @@ impl Field {
     /// numbers.
     #[inline]
     pub(super) fn row_start(&self) -> (*const u8, usize) {
+        let chunks = self.chunk_count();
         match &self.rows {
-            Rows::Direct => {
-                (self.sets.as_ptr().cast(), size_of_val(&*self.sets) / self.len as usize)
-            }
+            Rows::Direct => (self.sets.as_ptr().cast(), size_of::<Line>() * chunks),
             Rows::Narrow(parts) => (parts.as_ptr().cast(), size_of::<Part>()),
-            Rows::Wide { rows, .. } => {
-                (rows.as_ptr().cast(), size_of_val(&**rows) / self.len as usize)
-            }
+            Rows::Wide { rows, .. } => (rows.as_ptr().cast(), size_of::<u32>() * row_len(chunks)),
         }
     }
 
