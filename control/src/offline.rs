@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::burst::BURST_MAX;
+use engine::outbox::COPIES_MAX;
 use engine::report::Report;
 use engine::roster::Roster;
 use engine::sim::{Sim, SimFeed, SimOutput, SimPool};
 use engine::snapshot::{Role, Snapshot};
-use engine::tool::{COPIES_MAX, ToolPort};
+use engine::tool::ToolPort;
 use engine::units::PortIndex;
 use engine::view::{Neighbors, View};
 use engine::worker::{Lane, Worker};

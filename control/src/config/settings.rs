@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use engine::snapshot::{DataplaneSpec, ExemptSpec, MemorySpec, VxlanSpec};
+use engine::snapshot::{CopySpec, DataplaneSpec, ExemptSpec, MemorySpec, VxlanSpec};
 
 use super::table::{Placed, Table};
 use crate::fault::quoted;
@@ -55,8 +55,10 @@ pub(super) fn dataplane(table: Table<'_>) -> DataplaneSpec {
         workers.push(1);
     }
     let memory = memory(&table).unwrap_or(MemorySpec::Auto);
+    let ways = [("auto", CopySpec::Auto), ("copy", CopySpec::Copy), ("share", CopySpec::Share)];
+    let copies = table.choice("copies", &ways).unwrap_or(CopySpec::Auto);
     table.finish();
-    DataplaneSpec { workers, memory }
+    DataplaneSpec { workers, memory, copies }
 }
 
 fn memory(table: &Table<'_>) -> Option<MemorySpec> {

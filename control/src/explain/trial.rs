@@ -7,11 +7,12 @@ use std::sync::Arc;
 use engine::burst::{BURST_MAX, Burst};
 use engine::copies::Outlets;
 use engine::drop_reason::Unmirrored;
-use engine::mirror::{Scratch, mirror_burst};
+use engine::mirror::{Fate, Scratch, mirror_burst};
+use engine::outbox::COPIES_MAX;
 use engine::sim::{Sim, SimOutput, SimPool};
 use engine::snapshot::{Role, Snapshot};
 use engine::stats::{PortStats, ViewStats, WorkerStats};
-use engine::tool::{COPIES_MAX, ToolPort};
+use engine::tool::ToolPort;
 use engine::units::PortIndex;
 use engine::view::View;
 use engine::wire::ethernet;
@@ -75,8 +76,11 @@ impl Trial {
         // An empty burst has room.
         let _ = burst.push(received.frame(frame, 0));
         let mut outlets = Outlets { tools, links_up, worker: &mut worker, view: &mut counters };
-        let is_tap = !matches!(snapshot.role(port), Role::Wire(_));
-        mirror_burst::<Sim, _>(view, port, is_tap, &mut burst, scratch, &mut outlets);
+        let fate = match snapshot.role(port) {
+            Role::Wire(_) => Fate::GoOn { may_share: false },
+            Role::Tap | Role::Idle => Fate::End,
+        };
+        mirror_burst::<Sim, _>(view, port, fate, &mut burst, scratch, &mut outlets);
         for (tool, stats) in tools.iter_mut().zip(&mut worker.ports) {
             if let Some(tool) = tool {
                 tool.flush(stats, &mut counters.sessions);

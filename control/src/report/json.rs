@@ -53,7 +53,10 @@ fn session_json(session: &SessionReport) -> Value {
 }
 
 fn live_json(report: &Report, live: &LiveReport) -> Value {
-    let ports = live.ports.iter().map(|port| (port.name.clone(), state_json(port)));
+    let ports = live.ports.iter().map(|state| {
+        let port = report.ports.iter().find(|port| port.name == state.name);
+        (state.name.clone(), state_json(state, port.map_or(0, |port| port.shared_packets)))
+    });
     let sessions = report
         .sessions
         .iter()
@@ -90,13 +93,15 @@ fn live_json(report: &Report, live: &LiveReport) -> Value {
     })
 }
 
-fn state_json(port: &PortState) -> Value {
+fn state_json(port: &PortState, shared_packets: u64) -> Value {
     let xstats = port.xstats.iter().map(|(name, count)| (name.clone(), (*count).into()));
     json!({
         "driver": port.driver,
         "mac": port.mac.to_string(),
         "link_up": port.link_up,
         "speed_mbps": port.speed_mbps,
+        "shared_packets": shared_packets,
+        "share_len_min": port.share_len_min,
         "xstats": xstats.collect::<Map<String, Value>>(),
     })
 }

@@ -16,8 +16,8 @@ uint16_t lt_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uin
 
 /*
  * What rte_pktmbuf_reset() sets, but for what means nothing without offload flags, and the next
- * segment, of which a buffer has none: the pools that this takes from are for copies, which are never
- * chained. So the second cache line is not written.
+ * segment, of which a buffer in its pool has none (rte_mbuf_raw_free). So the second cache line is
+ * not written.
  */
 static inline void make_empty(struct rte_mbuf *m)
 {
@@ -41,6 +41,16 @@ int lt_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned in
 	for (unsigned int i = 0; i < count; i++)
 		make_empty(mbufs[i]);
 	return 0;
+}
+
+unsigned int lt_available(const struct rte_mempool *pool)
+{
+	unsigned int lcore = rte_lcore_id();
+	unsigned int count = rte_mempool_get_ops(pool->ops_index)->get_count(pool);
+
+	if (pool->cache_size != 0 && lcore < RTE_MAX_LCORE)
+		count += pool->local_cache[lcore].len;
+	return count;
 }
 
 int lt_errno(void)

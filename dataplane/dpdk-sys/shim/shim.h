@@ -19,6 +19,7 @@
 
 /* Offloads and flags are spelled as casts or shifts in the headers: values for bindgen. */
 static const uint64_t LT_TX_OFFLOAD_MULTI_SEGS = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+static const uint64_t LT_TX_OFFLOAD_MBUF_FAST_FREE = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 static const uint64_t LT_RX_OFFLOAD_SCATTER = RTE_ETH_RX_OFFLOAD_SCATTER;
 static const uint64_t LT_RSS_IP = RTE_ETH_RSS_IP;
 static const uint64_t LT_RSS_TCP = RTE_ETH_RSS_TCP;
@@ -48,6 +49,8 @@ uint16_t lt_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uin
 uint16_t lt_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 /* All or none: 0, or a negative errno. */
 int lt_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);
+/* Buffers that are in the pool or in the calling thread's cache of it, not in those of others. */
+unsigned int lt_available(const struct rte_mempool *pool);
 /* rte_errno of the calling thread. */
 int lt_errno(void);
 /* Link without waiting: 0 and whether it is up and its speed in Mb/s (0 unknown), or a negative errno. */

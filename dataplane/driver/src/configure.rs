@@ -34,14 +34,15 @@ pub(crate) fn configure(
         rss.rss_key = key.as_mut_ptr();
         rss.rss_key_len = u8::try_from(key.len()).unwrap_or(KEY_LEN_DEFAULT);
     }
-    conf.txmode.offloads = info.tx_offload_capa & dpdk_sys::LT_TX_OFFLOAD_MULTI_SEGS;
+    conf.txmode.offloads = chains(info, config);
+    let tx_queues = config.tx_queues + config.pooled_tx_queues;
     handle.call("rte_eth_dev_configure", || {
         // SAFETY: the port is open and does not run; `conf` and its key are read during the call.
         unsafe {
             dpdk_sys::rte_eth_dev_configure(
                 handle.port,
                 config.rx_queues,
-                config.tx_queues,
+                tx_queues,
                 &raw const conf,
             )
         }
@@ -95,8 +96,12 @@ pub(crate) fn set_up_queues(
         })?;
     }
     let mut tx_conf = info.default_txconf;
-    tx_conf.offloads = info.tx_offload_capa & dpdk_sys::LT_TX_OFFLOAD_MULTI_SEGS;
-    for queue in 0..config.tx_queues {
+    for queue in 0..config.tx_queues + config.pooled_tx_queues {
+        let is_pooled = queue >= config.tx_queues;
+        tx_conf.offloads = chains(info, config);
+        if is_pooled {
+            tx_conf.offloads |= dpdk_sys::LT_TX_OFFLOAD_MBUF_FAST_FREE;
+        }
         handle.call("rte_eth_tx_queue_setup", || {
             // SAFETY: configured with more queues than `queue`; the settings are read.
             unsafe {
@@ -111,6 +116,12 @@ pub(crate) fn set_up_queues(
         })?;
     }
     Ok(())
+}
+
+/// The transmit offload for frames of several segments, where it is wanted and known.
+fn chains(info: &dpdk_sys::rte_eth_dev_info, config: &PortConfig) -> u64 {
+    let wanted = if config.chains { dpdk_sys::LT_TX_OFFLOAD_MULTI_SEGS } else { 0 };
+    info.tx_offload_capa & wanted
 }
 
 fn symmetric_key(len: u8) -> Vec<u8> {

@@ -16,10 +16,11 @@ use crate::error::DriverError;
 use crate::kernel::Interface;
 use crate::memory::Memory;
 use crate::mempool::{Mempool, PoolPlan, free_pools};
-use crate::plan::{DESCRIPTORS, PortPlan, copy_pool, rx_pools};
+use crate::plan::{DESCRIPTORS, PortPlan, agree, copy_pool, lead_pool, rx_pools};
 use crate::port::{Port, PortConfig};
 use crate::queue::{RxQueue, TxQueue};
 use crate::running::RunningPort;
+use crate::tools::ToolPools;
 
 /// A running port with the interface of the kernel below it, if there is one.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct LivePort {
     pub port: RunningPort,
     /// The interface of the kernel.
     pub interface: Option<Interface>,
+    /// Of a tool port: copies from so many bytes on are made by reference; `None` when none are.
+    pub share_len_min: Option<u32>,
 }
 
 impl LivePort {
@@ -84,7 +87,10 @@ pub fn eal_config(snapshot: &Snapshot, plans: &[PortPlan]) -> EalConfig {
     let workers = snapshot.dataplane.workers.len();
     let rx = rx_pools(plans, workers).into_iter().map(|(pool, _)| pool.bytes());
     let copies = plans.iter().filter(|port| port.role == Role::Idle);
-    let copies = copies.map(|port| copy_pool(port, "", workers).bytes());
+    let copies = copies.map(|port| {
+        let leads = if port.shares { lead_pool(port, "", 0).bytes() * workers as u64 } else { 0 };
+        copy_pool(port, "", workers).bytes() + leads
+    });
     let pci = plans.iter().filter(|port| port.device.is_pci());
     EalConfig {
         pci: pci.map(|port| port.device.to_arguments()).collect(),
@@ -145,30 +151,31 @@ fn start_all(
         .iter()
         .zip(specs)
         .map(|(plan, spec)| Port::attach(eal, &spec.name, &plan.device)))?;
-    let takes_chains = |port: PortIndex| ports.get(port.at()).is_some_and(Port::sends_chains);
+    let takes_chains =
+        |port: PortIndex| ports.get(port.at()).is_some_and(|port| port.abilities().sends_chains);
     all(plans.iter_mut().zip(&ports).zip(specs).map(|((plan, port), spec)| {
         let peer_sends_chains = !matches!(plan.role, Role::Wire(peer) if !takes_chains(peer));
         plan.fit(&spec.name, port.abilities(), peer_sends_chains, eal.memory())
     }))?;
+    agree(&mut plans, &ports.iter().map(Port::abilities).collect::<Vec<_>>());
     let pool_of = make_rx_pools(eal, &plans, workers.len(), pools).map_err(one)?;
     let mut parts: Vec<WorkerParts> =
         workers.iter().map(|&core| WorkerParts::new(core, specs.len())).collect();
     let mut running = Vec::new();
     for (at, (port, (plan, spec))) in ports.into_iter().zip(plans.iter().zip(specs)).enumerate() {
-        let pool = pool_of.get(at).and_then(|pool| pools.get(*pool));
+        let pool = pool_of.get(at).and_then(|pool| pools.get(*pool)).map(Mempool::handle);
         let Some(pool) = pool else { continue };
-        let (live, rx, tx) = start(port, plan, spec, pool).map_err(one)?;
+        let is_tool = plan.role == Role::Idle;
+        let tools = is_tool.then(|| ToolPools::make(eal, plan, spec, snapshot, &pool, pools));
+        let tools = tools.transpose().map_err(one)?;
+        let (mut live, rx, tx) = start(port, plan, spec, &pool).map_err(one)?;
+        live.share_len_min = tools.as_ref().and_then(ToolPools::share_len_min);
         running.push(live);
         give_rx(&mut parts, plan, rx);
-        match plan.role {
-            Role::Wire(_) => give_wires(&mut parts, plan.index, tx),
-            Role::Tap => {}
-            Role::Idle => {
-                let copies = copy_pool(plan, &spec.name, workers.len());
-                let pool = Mempool::create(eal, copies).map_err(one)?;
-                give_tools(&mut parts, plan.index, tx, &pool);
-                pools.push(pool);
-            }
+        match (plan.role, tools) {
+            (Role::Wire(_), _) => give_wires(&mut parts, plan.index, tx),
+            (_, Some(tools)) => tools.give(&mut parts, plan, tx),
+            (_, None) => {}
         }
     }
     Ok((running, parts))
@@ -219,6 +226,8 @@ fn start(
         scatter: plan.scatter,
         rx_queues: plan.rx_queues,
         tx_queues: plan.tx_queues,
+        pooled_tx_queues: plan.pooled_tx_queues,
+        chains: plan.chains,
         rx_descriptors: DESCRIPTORS,
         tx_descriptors: DESCRIPTORS,
     };
@@ -233,7 +242,7 @@ fn start(
         rx.len(),
         tx.len()
     );
-    Ok((LivePort { port, interface }, rx, tx))
+    Ok((LivePort { port, interface, share_len_min: None }, rx, tx))
 }
 
 /// The interface of the kernel below a port, its MTU large enough.
@@ -286,14 +295,6 @@ fn give_wires(parts: &mut [WorkerParts], port: PortIndex, queues: Vec<TxQueue>) 
     for (worker, tx) in parts.iter_mut().zip(queues) {
         if let Some(place) = worker.wires.get_mut(port.at()) {
             *place = Some(tx);
-        }
-    }
-}
-
-fn give_tools(parts: &mut [WorkerParts], port: PortIndex, queues: Vec<TxQueue>, pool: &Mempool) {
-    for (worker, tx) in parts.iter_mut().zip(queues) {
-        if let Some(place) = worker.tools.get_mut(port.at()) {
-            *place = Some(ToolPort::new(tx, pool.handle()));
         }
     }
 }

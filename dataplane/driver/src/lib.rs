@@ -10,6 +10,7 @@
 pub mod acl;
 mod af_packet;
 mod borrowed;
+mod break_even;
 mod configure;
 mod device;
 mod eal;
@@ -25,6 +26,7 @@ pub mod plan;
 mod port;
 mod queue;
 mod running;
+mod tools;
 
 pub use device::Device;
 pub use eal::{Eal, EalConfig, WorkerThread};

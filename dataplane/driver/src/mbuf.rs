@@ -7,6 +7,7 @@ use core::hint;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::slice;
+use core::sync::atomic::{AtomicU16, Ordering};
 
 use dpdk_sys::rte_mbuf;
 use engine::burst::Burst;
@@ -15,9 +16,11 @@ use engine::burst::Burst;
 ///
 /// Invariant, on which each `unsafe` block here rests: the pointer is to the first segment of a
 /// chain of valid mbufs that DPDK handed over (by a receive burst or an allocation) and that nobody
-/// else reads or writes; `buf_addr + data_off .. + data_len` lies inside each segment's memory;
-/// `nb_segs` and `pkt_len` of the first segment are those of the chain. A pool is freed only
-/// with all its buffers in it ([`crate::free_pools`]), so the memory outlasts the handle.
+/// else writes; nobody else reads one either whose `refcnt` is 1, and one that is held more often
+/// ([`Mbuf::share`]) is only read, but for the count itself, which is atomic then;
+/// `buf_addr + data_off .. + data_len` lies inside each segment's memory; `nb_segs` and `pkt_len` of
+/// the first segment are those of the chain. A pool is freed only with all its buffers in it
+/// ([`crate::free_pools`]), so the memory outlasts the handle.
 #[must_use = "dropping a frame frees it"]
 #[repr(transparent)]
 pub struct Mbuf(NonNull<rte_mbuf>);
@@ -58,6 +61,13 @@ impl Mbuf {
         }
     }
 
+    /// The first segment, to be changed; `None` while somebody else holds it too.
+    #[inline]
+    fn own_mut(&mut self) -> Option<&mut rte_mbuf> {
+        let raw = self.raw_mut();
+        (raw.refcnt == 1).then_some(raw)
+    }
+
     /// Number of segments.
     pub fn segment_count(&self) -> usize {
         self.raw().nb_segs.into()
@@ -66,23 +76,64 @@ impl Mbuf {
     /// Hangs `tail` behind this frame, and gives it back when the chain would have too many
     /// segments or bytes. Cost: one step per segment of `self`.
     pub fn chain(&mut self, tail: Self) -> Result<(), Self> {
-        let added = tail.raw();
-        let Some(segments) = self.raw().nb_segs.checked_add(added.nb_segs) else {
-            return Err(tail);
-        };
-        let Some(len) = self.raw().pkt_len.checked_add(added.pkt_len) else { return Err(tail) };
-        self.last_mut().next = ManuallyDrop::new(tail).0.as_ptr();
+        let first = tail.0;
+        if self.hang(first) {
+            // Now the segments are this frame's.
+            let _ = ManuallyDrop::new(tail);
+            Ok(())
+        } else {
+            Err(tail)
+        }
+    }
+
+    /// Hangs a chain that the caller holds behind this one; false (and no change) when there would be
+    /// too many segments or bytes, or somebody else holds an end that would have to be changed.
+    fn hang(&mut self, tail: NonNull<rte_mbuf>) -> bool {
+        // SAFETY: a valid chain, by the callers: that of another handle which they have.
+        let added = unsafe { tail.as_ref() };
+        let segments = self.raw().nb_segs.checked_add(added.nb_segs);
+        let len = self.raw().pkt_len.checked_add(added.pkt_len);
+        let (Some(segments), Some(len)) = (segments, len) else { return false };
+        if self.own_mut().is_none() || self.last_mut().refcnt != 1 {
+            return false;
+        }
+        self.last_mut().next = tail.as_ptr();
         let first = self.raw_mut();
         first.nb_segs = segments;
         first.pkt_len = len;
-        Ok(())
+        true
+    }
+
+    /// Counts one more holder of each segment.
+    #[inline]
+    fn hold_again(&mut self) {
+        // As in `last_mut`: the second cache line is not touched without need.
+        let is_contiguous = self.raw().nb_segs == 1;
+        let mut segment = Some(self.0);
+        while let Some(mut held) = segment {
+            // SAFETY: `held` is in the chain that `self` holds.
+            let raw = unsafe { held.as_mut() };
+            if raw.refcnt == 1 {
+                // Nobody else looks at it (as in rte_mbuf_refcnt_update).
+                raw.refcnt = 2;
+            } else {
+                // SAFETY: aligned and valid; while there are several holders all use atomics.
+                let count = unsafe { AtomicU16::from_ptr(&raw mut raw.refcnt) };
+                count.fetch_add(1, Ordering::AcqRel);
+            }
+            segment = if is_contiguous { None } else { NonNull::new(raw.next) };
+        }
     }
 
     /// `append` where the last segment is not the first.
     #[cold]
     fn append_to_chain(&mut self, len: u16) -> Option<&mut [u8]> {
-        let total = self.raw().pkt_len.checked_add(len.into())?;
-        let place = grow(self.last_mut(), len)?;
+        let total = self.own_mut()?.pkt_len.checked_add(len.into())?;
+        let last = self.last_mut();
+        if last.refcnt != 1 {
+            return None;
+        }
+        let place = grow(last, len)?;
         self.raw_mut().pkt_len = total;
         Some(bytes_mut(self.last_mut(), place, len))
     }
@@ -180,8 +231,7 @@ impl engine::port::Mbuf for Mbuf {
 
     #[inline]
     fn head_mut(&mut self) -> &mut [u8] {
-        let raw = self.raw_mut();
-        debug_assert_eq!(raw.refcnt, 1, "a shared segment must not be written");
+        let Some(raw) = self.own_mut() else { return &mut [] };
         let (offset, len) = (raw.data_off, raw.data_len);
         bytes_mut(raw, offset, len)
     }
@@ -198,7 +248,7 @@ impl engine::port::Mbuf for Mbuf {
 
     #[inline]
     fn prepend(&mut self, len: usize) -> Option<&mut [u8]> {
-        let raw = self.raw_mut();
+        let raw = self.own_mut()?;
         let len = u16::try_from(len).ok()?;
         let offset = raw.data_off.checked_sub(len)?;
         raw.data_off = offset;
@@ -214,7 +264,7 @@ impl engine::port::Mbuf for Mbuf {
         if self.raw().nb_segs != 1 {
             return self.append_to_chain(len);
         }
-        let raw = self.raw_mut();
+        let raw = self.own_mut()?;
         let place = grow(raw, len)?;
         raw.pkt_len += u32::from(len);
         Some(bytes_mut(raw, place, len))
@@ -222,7 +272,7 @@ impl engine::port::Mbuf for Mbuf {
 
     #[inline]
     fn trim_front(&mut self, len: usize) -> bool {
-        let raw = self.raw_mut();
+        let Some(raw) = self.own_mut() else { return false };
         match u16::try_from(len) {
             Ok(len) if len <= raw.data_len => {
                 raw.data_off += len;
@@ -236,7 +286,7 @@ impl engine::port::Mbuf for Mbuf {
 
     #[inline]
     fn truncate(&mut self, len: usize) {
-        if len >= self.len() {
+        if len >= self.len() || self.own_mut().is_none() {
             return;
         }
         let (mut segment, mut left, mut count) = (self.0, len, 1);
@@ -248,6 +298,7 @@ impl engine::port::Mbuf for Mbuf {
                 Some(next) if left > here => {
                     (segment, left, count) = (next, left - here, count + 1);
                 }
+                _ if raw.refcnt != 1 => return,
                 _ => {
                     // `left` is at most `here`, a u16, because `len` is below the frame's length.
                     raw.data_len = u16::try_from(left).unwrap_or(raw.data_len).min(raw.data_len);
@@ -259,6 +310,15 @@ impl engine::port::Mbuf for Mbuf {
         if count < self.raw().nb_segs {
             self.cut_after(segment, count);
         }
+    }
+
+    #[inline]
+    fn share(&mut self, frame: &mut Self) -> bool {
+        let is_hung = self.hang(frame.0);
+        if is_hung {
+            frame.hold_again();
+        }
+        is_hung
     }
 
     #[inline]

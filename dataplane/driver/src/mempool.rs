@@ -156,6 +156,13 @@ impl engine::port::Mempool for Mempool {
         room
     }
 
+    #[inline]
+    fn available(&self) -> usize {
+        // SAFETY: the pool is not freed while there is a handle to it.
+        let available = unsafe { dpdk_sys::lt_available(self.pool.as_ptr()) };
+        usize::try_from(available).unwrap_or(0)
+    }
+
     fn data_room(&self) -> usize {
         self.plan.data_room.saturating_sub(HEADROOM).into()
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use engine::burst::BURST_MAX;
-use engine::snapshot::{PortSpec, Role, Snapshot};
+use engine::snapshot::{CopySpec, PortSpec, Role, Snapshot};
 use engine::units::PortIndex;
 
 use crate::af_packet;
@@ -31,6 +31,10 @@ const OUTER_LEN_MAX: u32 = 70;
 /// Bursts that one worker has in hand at most: received, being sent, empty copies, copies waiting.
 const BURSTS_IN_HAND: usize = 6;
 
+/// Copies to one tool port by one worker that hold frames' buffers at once: they fill a transmit
+/// ring, in which each takes two places.
+pub const LEADS: u32 = DESCRIPTORS as u32 / 2 - 1;
+
 /// What one port needs of its device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortPlan {
@@ -44,8 +48,15 @@ pub struct PortPlan {
     pub mtu: u16,
     /// Receive queues.
     pub rx_queues: u16,
-    /// Transmit queues.
+    /// Transmit queues for any frames: one for each worker, or none.
     pub tx_queues: u16,
+    /// Transmit queues for frames in one segment, of one pool, that nobody else holds, which a device
+    /// may free faster: one for each worker, or none.
+    pub pooled_tx_queues: u16,
+    /// It sends frames of several segments.
+    pub chains: bool,
+    /// Of a tool port: copies hold their frames' buffers.
+    pub shares: bool,
     /// Received frames may lie in several buffers.
     pub scatter: bool,
     /// Bytes that a buffer for its received frames holds, behind the headroom.
@@ -87,6 +98,9 @@ impl PortPlan {
             // What comes in on a tool port is only counted: one queue is enough.
             rx_queues: if role == Role::Idle { 1 } else { queues_of(&device).unwrap_or(workers) },
             tx_queues: workers,
+            pooled_tx_queues: 0,
+            chains: true,
+            shares: role == Role::Idle && snapshot.dataplane.copies != CopySpec::Copy,
             scatter: false,
             buffer_bytes,
             kept: kept_by(&device),
@@ -116,6 +130,7 @@ impl PortPlan {
             });
         }
         self.tx_queues = self.tx_queues.min(abilities.tx_queues_max);
+        self.shares &= abilities.sends_chains;
         self.rx_queues = self.rx_queues.min(abilities.rx_queues_max);
         if queues_of(&self.device).is_some() && self.role != Role::Idle {
             self.rx_queues = abilities.rx_queues_max;
@@ -134,6 +149,11 @@ impl PortPlan {
             return Err(DriverError::Mtu { port, driver: driver(), most, mtu });
         }
         Ok(())
+    }
+
+    /// Transmit queues in all.
+    fn all_tx_queues(&self) -> u16 {
+        self.tx_queues + self.pooled_tx_queues
     }
 
     /// The MTU to ask the device for: tags of a wire's frames count as part of the packet for most
@@ -156,9 +176,49 @@ impl PortPlan {
         }
     }
 
+    /// The most buffers that one received frame takes.
+    fn segments_max(&self) -> u32 {
+        let frame_len = u32::from(self.mtu) + ETHERNET_LEN_MAX + DEVICE_EXTRA;
+        if self.scatter { frame_len.div_ceil(self.buffer_bytes) } else { 1 }
+    }
+
     fn data_room(&self) -> u16 {
         let bytes = (self.buffer_bytes + u32::from(HEADROOM)).next_multiple_of(64);
         u16::try_from(bytes).unwrap_or(u16::MAX)
+    }
+}
+
+/// Settles what one port's plan says of another's, once all are fitted: which queues may be told that
+/// all their frames are of one pool and nobody else's, and which ports send chains. A session's
+/// copies leave by one queue, in order: by the second one when none of them is made another way
+/// than out of the pool of copies.
+pub fn agree(ports: &mut [PortPlan], abilities: &[&Abilities]) {
+    let is_wire = |port: &PortPlan| matches!(port.role, Role::Wire(_));
+    let mut both = ports.iter().zip(abilities);
+    // What a copy still holds must be able to leave by the wire.
+    let may_share = both.any(|(port, abilities)| is_wire(port) && abilities.sends_chains);
+    for port in &mut *ports {
+        port.shares &= may_share;
+    }
+    let shares = ports.iter().any(|port| port.shares);
+    let scatters: Vec<bool> = ports.iter().map(|port| port.scatter).collect();
+    let has_taps = ports.iter().any(|port| port.role == Role::Tap);
+    for (port, abilities) in ports.iter_mut().zip(abilities) {
+        let (queues, most) = (port.tx_queues, abilities.tx_queues_max);
+        let (is_mixed, chains) = match port.role {
+            Role::Idle => (port.shares || has_taps, port.shares || scatters.contains(&true)),
+            Role::Wire(peer) => (shares, scatters.get(peer.at()).is_some_and(|&is| is)),
+            Role::Tap => (true, false),
+        };
+        port.chains = chains;
+        if !abilities.frees_fast || chains && !is_mixed {
+            continue;
+        }
+        if !is_mixed {
+            (port.tx_queues, port.pooled_tx_queues) = (0, queues);
+        } else if port.role == Role::Idle && u32::from(most) >= 2 * u32::from(queues) {
+            port.pooled_tx_queues = queues;
+        }
     }
 }
 
@@ -197,12 +257,17 @@ pub fn rx_pools(ports: &[PortPlan], workers: usize) -> Vec<(PoolPlan, Vec<PortIn
     }
     let pools = classes.into_iter().map(|((socket, data_room), members)| {
         let receives = members.iter().map(|port| ring(port.rx_queues) + port.kept);
+        // Of a frame that a copy shares, all segments are held.
+        let segments = members.iter().map(|port| port.segments_max()).max().unwrap_or(1);
+        let shared = ports.iter().filter(|port| port.shares);
+        let shared = shared.map(|_| LEADS.saturating_mul(workers as u32).saturating_mul(segments));
         let leaves_by = ports.iter().filter(|port| {
             let is_peer = members.iter().any(|member| member.role == Role::Wire(port.index));
             is_peer || port.role == Role::Idle
         });
-        let sends = leaves_by.map(|port| ring(port.tx_queues));
-        let buffers = receives.chain(sends).fold(in_hand(workers), u32::saturating_add);
+        let sends = leaves_by.map(|port| ring(port.all_tx_queues()));
+        let buffers =
+            receives.chain(sends).chain(shared).fold(in_hand(workers), u32::saturating_add);
         let mut pool = pool(format!("rx-{data_room}"), buffers, data_room, socket);
         // Its close leaves the buffers of its fill ring with the kernel, up to 26.07 at least.
         pool.is_lossy = members.iter().any(|port| port.device.is("af_xdp"));
@@ -215,8 +280,15 @@ pub fn rx_pools(ports: &[PortPlan], workers: usize) -> Vec<(PoolPlan, Vec<PortIn
 pub fn copy_pool(port: &PortPlan, name: &str, workers: usize) -> PoolPlan {
     let bytes = u32::from(HEADROOM) + u32::from(port.mtu) + ETHERNET_LEN_MAX + OUTER_LEN_MAX;
     let data_room = u16::try_from(bytes.next_multiple_of(64)).unwrap_or(u16::MAX);
-    let buffers = ring(port.tx_queues).saturating_add(in_hand(workers));
+    let buffers = ring(port.all_tx_queues()).saturating_add(in_hand(workers));
     pool(format!("copies-{name}"), buffers, data_room, port.socket)
+}
+
+/// The pool of one worker's leads for a tool port: headers of copies that hold their frames' buffers.
+pub fn lead_pool(port: &PortPlan, name: &str, core: u16) -> PoolPlan {
+    // Headers are written in front of no data.
+    let name = format!("leads-{name}-{core}");
+    PoolPlan { name, buffers: LEADS, data_room: HEADROOM, socket: port.socket, is_lossy: false }
 }
 
 fn pool(name: String, buffers: u32, data_room: u16, socket: i32) -> PoolPlan {

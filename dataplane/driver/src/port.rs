@@ -20,6 +20,7 @@ use crate::running::RunningPort;
 
 /// What a device can do, as its driver says.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each may be there without the others")]
 pub struct Abilities {
     /// The driver, e.g. `net_af_packet`.
     pub driver: String,
@@ -33,8 +34,10 @@ pub struct Abilities {
     pub scatters: bool,
     /// It spreads flows over its receive queues by a hash of addresses and ports.
     pub hashes: bool,
-    /// It says that it sends frames of several segments.
+    /// It sends frames of several segments: it says so, or is known to.
     pub sends_chains: bool,
+    /// A transmit queue frees buffers faster when told that all are of one pool and nobody else's.
+    pub frees_fast: bool,
     /// The interface of the kernel that it sits on; 0 for none.
     pub interface_index: u32,
     /// NUMA node, or −1 for any.
@@ -50,12 +53,16 @@ pub struct PortConfig {
     pub mac: Option<Mac>,
     /// Receive what is addressed to others too.
     pub promiscuous: bool,
+    /// Send frames of several segments too, where the device can.
+    pub chains: bool,
     /// Spread frames over several buffers when they are larger than one.
     pub scatter: bool,
     /// Receive queues.
     pub rx_queues: u16,
     /// Transmit queues.
     pub tx_queues: u16,
+    /// So many more, for frames in one segment, of one pool, that nobody else holds.
+    pub pooled_tx_queues: u16,
     /// Frames that each receive queue holds, as far as the device can.
     pub rx_descriptors: u16,
     /// Frames that each transmit queue holds, as far as the device can.
@@ -67,7 +74,6 @@ pub struct PortConfig {
 pub struct Port {
     handle: Handle,
     abilities: Abilities,
-    is_known_to_take_chains: bool,
 }
 
 impl Port {
@@ -101,20 +107,15 @@ impl Port {
         let info = handle.info()?;
         handle.device = info.device;
         handle.below = Interface::from_index(info.if_index).ok().map(Borrowed::new);
-        let abilities = abilities(port, &info);
+        let mut abilities = abilities(port, &info);
         // These two send chains and do not say so.
-        let is_known_to_take_chains = device.is("null") || device.is("pcap");
-        Ok(Self { handle, abilities, is_known_to_take_chains })
+        abilities.sends_chains |= device.is("null") || device.is("pcap");
+        Ok(Self { handle, abilities })
     }
 
     /// What the device can do.
     pub fn abilities(&self) -> &Abilities {
         &self.abilities
-    }
-
-    /// True when it sends frames of several segments.
-    pub fn sends_chains(&self) -> bool {
-        self.abilities.sends_chains || self.is_known_to_take_chains
     }
 
     /// Runs what may change the interface of the kernel below: put back when the port is closed.
@@ -137,7 +138,7 @@ impl Port {
         config: &PortConfig,
         pool: &Mempool,
     ) -> Result<(RunningPort, Vec<RxQueue>, Vec<TxQueue>), DriverError> {
-        let sends_chains = self.sends_chains();
+        let sends_chains = self.abilities.sends_chains;
         let Self { handle, abilities, .. } = self;
         let info = handle.info()?;
         handle.changing(|| crate::configure::configure(&handle, &info, config))?;
@@ -150,8 +151,12 @@ impl Port {
         })?;
         let handle = Arc::new(handle);
         let rx = (0..config.rx_queues).map(|queue| RxQueue::new(&handle, queue)).collect();
-        let tx =
-            (0..config.tx_queues).map(|queue| TxQueue::new(&handle, queue, sends_chains)).collect();
+        let tx = (0..config.tx_queues + config.pooled_tx_queues).map(|queue| {
+            let is_pooled = queue >= config.tx_queues;
+            let takes_chains = sends_chains && config.chains && !is_pooled;
+            TxQueue::new(&handle, queue, takes_chains, sends_chains && !is_pooled)
+        });
+        let tx = tx.collect();
         let mut running = RunningPort::new(&handle, abilities);
         running.adopt(config);
         Ok((running, rx, tx))
@@ -181,6 +186,7 @@ fn abilities(port: u16, info: &dpdk_sys::rte_eth_dev_info) -> Abilities {
         mtu_max: by_length.min(info.max_mtu.into()),
         scatters: info.rx_offload_capa & dpdk_sys::LT_RX_OFFLOAD_SCATTER != 0,
         hashes: info.flow_type_rss_offloads & hashes != 0,
+        frees_fast: info.tx_queue_offload_capa & dpdk_sys::LT_TX_OFFLOAD_MBUF_FAST_FREE != 0,
         // net_af_xdp neither says so nor may be asked: it sends wrong bytes for chains.
         sends_chains: info.tx_offload_capa & dpdk_sys::LT_TX_OFFLOAD_MULTI_SEGS != 0
             && driver != "net_af_xdp",

@@ -29,6 +29,7 @@ pub struct TxQueue {
     port: u16,
     queue: u16,
     takes_chains: bool,
+    takes_shared: bool,
     _running: Arc<Handle>,
     _one_thread: PhantomData<Cell<()>>,
 }
@@ -41,9 +42,21 @@ impl RxQueue {
 }
 
 impl TxQueue {
-    pub(crate) fn new(running: &Arc<Handle>, queue: u16, takes_chains: bool) -> Self {
+    pub(crate) fn new(
+        running: &Arc<Handle>,
+        queue: u16,
+        takes_chains: bool,
+        takes_shared: bool,
+    ) -> Self {
         let (port, running) = (running.port, Arc::clone(running));
-        Self { port, queue, takes_chains, _running: running, _one_thread: PhantomData }
+        Self {
+            port,
+            queue,
+            takes_chains,
+            takes_shared,
+            _running: running,
+            _one_thread: PhantomData,
+        }
     }
 }
 
@@ -96,5 +109,10 @@ impl engine::port::TxQueue for TxQueue {
     #[inline]
     fn takes_chains(&self) -> bool {
         self.takes_chains
+    }
+
+    #[inline]
+    fn takes_shared(&self) -> bool {
+        self.takes_shared
     }
 }

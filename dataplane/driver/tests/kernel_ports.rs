@@ -66,7 +66,8 @@ fn mac_mtu_promiscuous_mode_and_link_reach_the_interface() {
         assert!(!ask("ip -o link show near").contains("PROMISC"));
 
         let interface = driver::kernel::Interface::from_index(port.abilities().interface_index);
-        let live = hardware::LivePort { port, interface: Some(interface.unwrap()) };
+        let live =
+            hardware::LivePort { port, interface: Some(interface.unwrap()), share_len_min: None };
         // The kernel takes its time to tell of a carrier (net/core/link_watch.c: up to a second).
         let becomes = |up: bool| {
             let asked = Instant::now();

@@ -4,10 +4,10 @@ use crate::drop_reason::Unmirrored;
 use crate::evaluations::{Evaluations, UnmirroredStats};
 use crate::flow_cache::FlowCache;
 use crate::keys::Keys;
+use crate::outbox::COPIES_MAX;
 use crate::rule_table::{Match, RuleTable, Verdict};
 use crate::source::Source;
 use crate::stats::{Hits, ViewStats};
-use crate::tool::COPIES_MAX;
 use crate::units::{RuleIndex, SessionIndex};
 use crate::view::View;
 

@@ -2,12 +2,9 @@
 
 use crate::burst::BURST_MAX;
 use crate::drop_reason::Unmirrored;
+use crate::outbox::COPIES_MAX;
 use crate::source::Source;
-use crate::tool::COPIES_MAX;
 use crate::units::SessionIndex;
-
-/// What comes after the last frame: no frame.
-pub const END: u8 = u8::MAX;
 
 /// Counters of evaluations that mirrored nothing, by [`Unmirrored`].
 pub type UnmirroredStats = [u64; Unmirrored::COUNT];
@@ -18,8 +15,7 @@ pub type UnmirroredStats = [u64; Unmirrored::COUNT];
 pub struct Evaluations {
     of_frames: [[Source; 2]; BURST_MAX],
     len: usize,
-    /// One more than there can be: [`END`] comes after the last.
-    frames: [u8; COPIES_MAX + 1],
+    frames: [u8; COPIES_MAX],
     sources: [Source; COPIES_MAX],
     wanted: [SessionIndex; COPIES_MAX],
 }
@@ -29,7 +25,7 @@ impl Default for Evaluations {
         Self {
             of_frames: [[Source::NONE; 2]; BURST_MAX],
             len: 0,
-            frames: [END; COPIES_MAX + 1],
+            frames: [0; COPIES_MAX],
             sources: [Source::NONE; COPIES_MAX],
             wanted: [SessionIndex::NONE; COPIES_MAX],
         }
@@ -90,11 +86,6 @@ impl Evaluations {
         &self.frames[..self.len]
     }
 
-    /// The frames, then [`END`]; once they are settled.
-    pub fn frames_and_end(&self) -> &[u8] {
-        &self.frames[..=self.len]
-    }
-
     /// For whom.
     pub fn sources(&self) -> &[Source] {
         &self.sources[..self.len]
@@ -126,6 +117,5 @@ impl Evaluations {
             }
             self.len = kept;
         }
-        self.frames[self.len] = END;
     }
 }

@@ -12,7 +12,7 @@
 //!                 what rules never see is settled here                                    exempt
 //!    3 classify   keys -> verdicts           one lookup per source and direction        classify
 //!                 flows of late are remembered                                     flow_cache
-//!    4 copy       prepend | copy, truncated                                             copies
+//!    4 copy       prepend | copy, truncated | hold by reference                      replicate
 //!    5 encap      header template, lengths, source port, checksum                         encap
 //!  TxQueue::send  the original, by the link's other port                                  worker
 //!  TxQueue::send  the copies, by the tool port; what is not taken is freed and counted    tool
@@ -61,12 +61,17 @@ pub mod publish;
 pub mod stats;
 pub mod report;
 pub mod link;
+pub mod outbox;
+mod credits;
 pub mod tool;
 pub mod copy;
 pub mod evaluations;
+pub mod groups;
 pub mod attribute;
 pub mod classify;
 pub mod copies;
+mod sink;
+pub mod replicate;
 pub mod mirror;
 pub mod roster;
 pub mod worker;

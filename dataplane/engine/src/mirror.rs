@@ -6,14 +6,16 @@
 use crate::attribute::{attribute_burst, settle_exempt};
 use crate::burst::{BURST_MAX, Burst};
 use crate::classify::{Counters, Lookup, classify_burst};
-use crate::copies::{Copies, Outlets, give_copies, make_copies};
+use crate::copies::{Copies, Outlets};
 use crate::copy::gather;
 use crate::evaluations::Evaluations;
 use crate::flow_key::FlowKey;
+use crate::groups::Groups;
 use crate::keys::Keys;
 use crate::parse::{HEADERS_LEN_MAX, Parsed, Split, parse, plain_keys};
 use crate::plain::{Head, SHORT, head_of};
 use crate::port::{Devices, Mbuf};
+use crate::replicate::{give_copies, make_copies};
 use crate::rule_table::RuleTable;
 use crate::units::PortIndex;
 use crate::view::View;
@@ -24,6 +26,7 @@ pub struct Scratch {
     keys: Keys,
     evaluations: Evaluations,
     lookup: Lookup,
+    groups: Groups,
     headers: Box<[u8]>,
     /// For the heads of short frames.
     rooms: Box<[Head; BURST_MAX]>,
@@ -42,38 +45,51 @@ impl Default for Scratch {
             keys: Keys::default(),
             evaluations: Evaluations::default(),
             lookup: Lookup::default(),
+            groups: Groups::default(),
             headers: vec![0; HEADERS_LEN_MAX].into(),
             rooms: Box::new([*SHORT; BURST_MAX]),
         }
     }
 }
 
-/// Mirrors one burst that `port` received; returns the bytes of its frames. `is_tap` says that nobody
-/// else needs the frames: then they are consumed. Copies wait in their tool ports for the caller to
-/// flush.
+/// What becomes of the frames of a burst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// They end here: they are consumed.
+    End,
+    /// They go on. `may_share`: the queue by which they leave takes frames that a copy still holds.
+    GoOn {
+        /// Copies by reference may be made of them.
+        may_share: bool,
+    },
+}
+
+/// Mirrors one burst that `port` received; returns the bytes of its frames. Copies wait in their tool
+/// ports for the caller to flush.
 /// Thread: worker. Cost: no allocation, no lock, no clock.
 pub fn mirror_burst<D: Devices, T: RuleTable>(
     view: &View<T>,
     port: PortIndex,
-    is_tap: bool,
+    fate: Fate,
     frames: &mut Burst<D::Mbuf>,
     scratch: &mut Scratch,
     outlets: &mut Outlets<'_, D>,
 ) -> usize {
     let (bytes, has_tags) = parse_burst(frames.frames(), scratch);
-    let Scratch { parsed, keys, evaluations, lookup, .. } = scratch;
+    let Scratch { parsed, keys, evaluations, lookup, groups, .. } = scratch;
     let unmirrored = &mut outlets.worker.unmirrored;
     let sources = evaluations.of_frames_mut();
     attribute_burst(view, port, frames.frames(), parsed, sources);
     settle_exempt(view, frames.len(), parsed, keys, sources, unmirrored);
     let counters = Counters { hits: &mut outlets.view.hits, unmirrored };
     classify_burst(view, frames.len(), keys, evaluations, lookup, counters);
-    let (frames_and_end, sessions) = (evaluations.frames_and_end(), evaluations.wanted());
-    let copies = Copies { frames_and_end, sessions, parsed, has_tags, keys };
-    if is_tap {
-        give_copies(view, frames, copies, outlets);
-    } else {
-        make_copies(view, frames.frames(), copies, outlets);
+    groups.fill(evaluations.wanted());
+    let copies = Copies { groups, frames: evaluations.frames(), parsed, has_tags, keys };
+    match fate {
+        Fate::End => give_copies(view, frames, copies, outlets),
+        Fate::GoOn { may_share } => {
+            make_copies(view, frames.frames_mut(), may_share, copies, outlets);
+        }
     }
     bytes
 }

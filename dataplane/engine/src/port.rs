@@ -47,6 +47,12 @@ pub trait Mbuf: Sized + Debug {
     /// Keeps the first `len` bytes; no change when the frame is not longer.
     fn truncate(&mut self, len: usize);
 
+    /// Hangs the bytes of `frame` behind this frame without copying them: both hold its buffers
+    /// from then on, and the last one gives them back. False (and no change) when the chain would have
+    /// too many segments or bytes. What is held twice can't be changed: [`Mbuf::head_mut`] is empty,
+    /// and what would move an end of it fails.
+    fn share(&mut self, frame: &mut Self) -> bool;
+
     /// Takes over what travels beside the bytes (the capture timestamp) from the frame that caused
     /// this one.
     fn inherit(&mut self, _cause: &Self) {}
@@ -78,6 +84,9 @@ pub trait TxQueue {
 
     /// True when frames of several segments may be sent on this queue.
     fn takes_chains(&self) -> bool;
+
+    /// True when frames that somebody else holds too ([`Mbuf::share`]) may be sent on this queue.
+    fn takes_shared(&self) -> bool;
 }
 
 /// A pool of empty buffers of one size.
@@ -87,6 +96,9 @@ pub trait Mempool {
 
     /// Fills `burst` up to its capacity with empty buffers; all or none. Returns how many were added.
     fn alloc_bulk(&mut self, burst: &mut Burst<Self::Mbuf>) -> usize;
+
+    /// How many buffers are surely in the pool; there may be more. Cost: a few loads.
+    fn available(&self) -> usize;
 
     /// The most bytes that one buffer can hold behind its headroom.
     fn data_room(&self) -> usize;

@@ -37,6 +37,8 @@ pub struct PortReport {
     pub tx_packets: u64,
     /// Their bytes.
     pub tx_bytes: u64,
+    /// Copies sent that held their frames' buffers instead of their bytes.
+    pub shared_packets: u64,
     /// Received frames that left by the link's other port.
     pub forwarded: u64,
     /// Received frames that did not, by reason.
@@ -105,6 +107,8 @@ pub struct PortState {
     pub link_up: bool,
     /// In Mb/s; 0 when unknown.
     pub speed_mbps: u32,
+    /// Of a tool port: copies from so many bytes on are made so; `None` where none are.
+    pub share_len_min: Option<u32>,
     /// The driver's own counters that are not zero, by name (DPDK xstats).
     pub xstats: Vec<(String, u64)>,
 }

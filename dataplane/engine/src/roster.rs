@@ -76,11 +76,13 @@ struct Reports {
 }
 
 impl<T> WorkerEnd<T> {
-    /// Takes up a new view, if there is one.
-    pub fn refresh(&mut self) {
-        if self.views.refresh() {
+    /// Takes up a new view; false when there is none.
+    pub fn refresh(&mut self) -> bool {
+        let is_new = self.views.refresh();
+        if is_new {
             self.taken_up.store(self.views.current().generation, Ordering::Release);
         }
+        is_new
     }
 
     /// The view in force.
@@ -307,6 +309,7 @@ impl<T> Roster<T> {
             rx_bytes: stats.rx_bytes,
             tx_packets: stats.tx_packets,
             tx_bytes: stats.tx_bytes,
+            shared_packets: stats.shared,
             forwarded: stats.forwarded,
             ended: stats.ended,
         });

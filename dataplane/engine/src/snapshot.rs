@@ -50,6 +50,26 @@ pub struct DataplaneSpec {
     pub workers: Vec<u16>,
     /// Where packet memory comes from.
     pub memory: MemorySpec,
+    /// How copies are made of frames that go on.
+    pub copies: CopySpec,
+}
+
+impl Default for DataplaneSpec {
+    fn default() -> Self {
+        Self { workers: vec![1], memory: MemorySpec::Auto, copies: CopySpec::Auto }
+    }
+}
+
+/// `[dataplane] copies`: how copies are made of frames that also cross a wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CopySpec {
+    /// Short frames are copied, long ones held by reference where the tool port can send that; what is
+    /// long is measured at the start.
+    Auto,
+    /// All are copied.
+    Copy,
+    /// By reference whenever the tool port can send that and the session has credit.
+    Share,
 }
 
 /// `[dataplane] memory`.

@@ -20,7 +20,9 @@ pub struct PortStats {
     pub tx_bytes: u64,
     /// Received frames sent on by the other port.
     pub forwarded: u64,
-    /// Received frames that were not, by [`Ended`].
+    /// Copies sent that held their frames' buffers.
+    pub shared: u64,
+    /// Received frames that were not forwarded, by [`Ended`].
     pub ended: [u64; Ended::COUNT],
 }
 
@@ -102,6 +104,7 @@ impl PortStats {
         self.tx_packets += other.tx_packets;
         self.tx_bytes += other.tx_bytes;
         self.forwarded += other.forwarded;
+        self.shared += other.shared;
         add_all(&mut self.ended, &other.ended);
     }
 }

@@ -1,147 +1,203 @@
-//! A tool port as one worker uses it: empty buffers at hand, copies that wait for the end of the
-//! burst, one place where sent and refused copies are counted.
+//! A tool port as one worker uses it: empty buffers at hand, credits for copies by reference, and
+//! the queues to which the copies go.
 
-use arrayvec::ArrayVec;
-
-use crate::burst::{BURST_MAX, Burst};
-use crate::drop_reason::Skipped;
-use crate::port::{Devices, Mbuf, Mempool, TxQueue};
+use crate::burst::Burst;
+use crate::credits::Credits;
+use crate::outbox::Outbox;
+use crate::port::{Devices, Mbuf, Mempool};
 use crate::stats::{PortStats, SessionStats};
 use crate::units::SessionIndex;
 
-/// Copies that one burst can cause: each frame has at most two sources.
-pub const COPIES_MAX: usize = 2 * BURST_MAX;
-
-/// Copies that wait one behind the other, of one session and with outer headers of one length: what
-/// is counted of them is counted at once.
-#[derive(Debug, Clone, Copy)]
-pub struct Run {
-    /// The session.
-    pub session: SessionIndex,
-    /// Bytes of each outer header.
-    pub header_len: usize,
-    /// How many copies.
-    pub packets: usize,
-    /// Their inner bytes.
-    pub inner_bytes: usize,
+/// What copies by reference need.
+#[derive(Debug)]
+pub struct Sharing<P> {
+    /// Buffers for the outer headers, of this worker alone: how many there are bounds how many of
+    /// the wire's buffers the tool can hold.
+    pub leads: P,
+    /// How many there are.
+    pub count: usize,
+    /// Copies from so many bytes on are made by reference.
+    pub len_min: usize,
 }
 
-/// The transmit queue and pool of one tool port, owned by one worker.
+/// The transmit queues and pools of one tool port, owned by one worker.
 pub struct ToolPort<D: Devices> {
-    tx: D::Tx,
-    pool: D::Pool,
-    empties: Burst<D::Mbuf>,
-    waiting: Burst<D::Mbuf, COPIES_MAX>,
-    runs: ArrayVec<Run, COPIES_MAX>,
-    /// A bit for each waiting copy that is shorter than its frame, by place.
-    truncated: u128,
+    /// For copies of any kind; or the only one.
+    mixed: Outbox<D>,
+    /// For sessions whose copies all come from the pool of copies: a device frees those faster when
+    /// it sees no others. Every session has one queue, which keeps the order of its copies.
+    pooled: Option<Outbox<D>>,
+    pool: Stock<D::Pool>,
+    sharing: Option<Shares<D::Pool>>,
+}
+
+/// A pool with some of its buffers at hand.
+struct Stock<P: Mempool> {
+    pool: P,
+    empties: Burst<P::Mbuf>,
+    /// It had none at the last try: it is not tried again before the next flush.
+    is_dry: bool,
+}
+
+struct Shares<P: Mempool> {
+    leads: Stock<P>,
+    credits: Credits,
+    count: usize,
+    len_min: usize,
 }
 
 impl<D: Devices> core::fmt::Debug for ToolPort<D> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("ToolPort").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+        f.debug_struct("ToolPort")
+            .field("mixed", &self.mixed)
+            .field("pooled", &self.pooled)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P: Mempool> Stock<P> {
+    fn new(pool: P) -> Self {
+        Self { pool, empties: Burst::new(), is_dry: false }
+    }
+
+    #[inline]
+    fn take(&mut self) -> Option<P::Mbuf> {
+        if self.empties.is_empty() && !self.is_dry {
+            self.is_dry = self.pool.alloc_bulk(&mut self.empties) == 0;
+        }
+        self.empties.pop()
     }
 }
 
 impl<D: Devices> ToolPort<D> {
     /// A tool port that sends by `tx` and takes buffers for copies from `pool`.
     pub fn new(tx: D::Tx, pool: D::Pool) -> Self {
-        Self {
-            tx,
-            pool,
-            empties: Burst::new(),
-            waiting: Burst::default(),
-            runs: ArrayVec::new(),
-            truncated: 0,
-        }
+        Self { mixed: Outbox::new(tx), pooled: None, pool: Stock::new(pool), sharing: None }
     }
 
-    /// True when frames of several segments may be sent.
+    /// Makes copies by reference too, where the port can send them.
+    #[must_use]
+    pub fn with_sharing(mut self, sharing: Sharing<D::Pool>) -> Self {
+        let Sharing { leads, count, len_min } = sharing;
+        self.sharing = self.mixed.takes_chains().then(|| Shares {
+            leads: Stock::new(leads),
+            credits: Credits::new(count),
+            count,
+            len_min,
+        });
+        self
+    }
+
+    /// Sends copies of sessions that never need another way by a queue of their own.
+    #[must_use]
+    pub fn with_pooled(mut self, tx: D::Tx) -> Self {
+        self.pooled = Some(Outbox::new(tx));
+        self
+    }
+
+    /// Copies from so many bytes on are made by reference, where that is allowed; `usize::MAX`
+    /// when none are.
     #[inline]
-    pub fn takes_chains(&self) -> bool {
-        self.tx.takes_chains()
+    pub fn share_len_min(&self) -> usize {
+        self.sharing.as_ref().map_or(usize::MAX, |sharing| sharing.len_min)
+    }
+
+    /// The queue for a session's copies. `is_pooled`: all of them come from the pool of copies.
+    #[inline]
+    pub fn outbox_mut(&mut self, is_pooled: bool) -> &mut Outbox<D> {
+        match &mut self.pooled {
+            Some(pooled) if is_pooled => pooled,
+            _ => &mut self.mixed,
+        }
     }
 
     /// An empty buffer, or `None` when the pool has none left. Cost: one bulk allocation in
-    /// [`BURST_MAX`] calls.
+    /// [`crate::burst::BURST_MAX`] calls.
     #[inline]
     pub fn empty(&mut self) -> Option<D::Mbuf> {
-        if self.empties.is_empty() {
-            self.pool.alloc_bulk(&mut self.empties);
-        }
-        self.empties.pop()
+        self.pool.take()
     }
 
-    /// Keeps a copy until [`ToolPort::flush`]; it is to be in the next run that ends. At most
-    /// [`COPIES_MAX`] fit: what one burst can cause.
+    /// How many copies of a burst the session may make by reference.
     #[inline]
-    pub fn push(&mut self, copy: D::Mbuf) {
-        let fits = self.waiting.push(copy).is_ok();
-        debug_assert!(fits, "more copies than one burst can cause");
+    pub fn credit(&mut self, session: SessionIndex) -> usize {
+        let Some(Shares { leads, credits, count, .. }) = &mut self.sharing else { return 0 };
+        let is_out = || *count - leads.pool.available() - leads.empties.len();
+        credits.grant(session, is_out)
     }
 
-    /// Says of the next copy to be pushed that it is shorter than its frame.
+    /// An empty buffer for the header of a copy by reference, within the session's credit; `None` when
+    /// there is none.
     #[inline]
-    pub fn mark_truncated(&mut self) {
-        self.truncated |= 1 << self.waiting.len();
+    pub fn lead(&mut self, session: SessionIndex) -> Option<D::Mbuf> {
+        let Shares { leads, credits, .. } = self.sharing.as_mut()?;
+        let lead = leads.take()?;
+        credits.spend(session);
+        Some(lead)
     }
 
-    /// How many copies wait.
-    #[inline]
-    pub fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// Says whose the copies are that were pushed since the last run ended.
-    #[inline]
-    pub fn end_run(&mut self, run: Run) {
-        if run.packets > 0 {
-            self.runs.push(run);
+    /// Gives back the last lead: the copy was not made.
+    #[cold]
+    pub fn return_lead(&mut self, lead: D::Mbuf) {
+        drop(lead);
+        if let Some(sharing) = &mut self.sharing {
+            sharing.credits.take_back(1);
         }
     }
 
-    /// Sends what waits, in order. What the queue does not take is freed and counted: a copy is
-    /// never kept for later.
+    /// Sends what waits in each queue.
     pub fn flush(&mut self, port: &mut PortStats, sessions: &mut [SessionStats]) {
-        if self.waiting.is_empty() {
-            return;
+        let unshared = self.mixed.flush(port, sessions);
+        if let Some(pooled) = &mut self.pooled {
+            pooled.flush(port, sessions);
         }
-        let mut accepted = self.tx.send(&mut self.waiting);
-        let mut refused = self.waiting.frames().iter();
-        for mut run in self.runs.drain(..) {
-            let sent = run.packets.min(accepted);
-            let unsent = refused.by_ref().take(run.packets - sent);
-            run.inner_bytes -= unsent.map(|copy| copy.len() - run.header_len).sum::<usize>();
-            let session = &mut sessions[run.session.at()];
-            session.skipped[Skipped::ToolCongested as usize] += (run.packets - sent) as u64;
-            run.packets = sent;
-            let (of_run, of_rest) = split_bits(self.truncated, sent);
-            session.truncated_packets += u64::from(of_run.count_ones());
-            run.count(port, session);
-            (self.truncated, accepted) = (of_rest, accepted - sent);
+        self.pool.is_dry = false;
+        if let Some(sharing) = &mut self.sharing {
+            sharing.leads.is_dry = false;
+            sharing.credits.take_back(unshared);
         }
-        self.truncated = 0;
-        D::Mbuf::free_bulk(&mut self.waiting);
     }
 
-    /// Gives the empty buffers back to the pool, for a clean end.
+    /// Says that the copies of a burst come.
+    pub fn begin(&mut self) {
+        self.mixed.begin();
+        if let Some(pooled) = &mut self.pooled {
+            pooled.begin();
+        }
+    }
+
+    /// Puts the copies since [`ToolPort::begin`] into the order of their turns.
+    pub fn put_in_order(&mut self) {
+        self.mixed.put_in_order();
+        if let Some(pooled) = &mut self.pooled {
+            pooled.put_in_order();
+        }
+    }
+
+    /// True when a queue has a burst to send.
+    #[inline]
+    pub fn has_enough(&self) -> bool {
+        self.mixed.has_enough() || self.pooled.as_ref().is_some_and(Outbox::has_enough)
+    }
+
+    /// True when a copy waits.
+    #[inline]
+    pub fn has_some(&self) -> bool {
+        self.mixed.waiting() > 0 || self.pooled.as_ref().is_some_and(|pooled| pooled.waiting() > 0)
+    }
+
+    /// Sessions have other indices from now on. Nothing may wait.
+    pub fn forget_sessions(&mut self) {
+        if let Some(sharing) = &mut self.sharing {
+            sharing.credits.forget_sessions();
+        }
+    }
+
+    /// Gives the empty buffers back to the pools, for a clean end.
     pub fn release(&mut self) {
-        D::Mbuf::free_bulk(&mut self.empties);
+        D::Mbuf::free_bulk(&mut self.pool.empties);
+        if let Some(sharing) = &mut self.sharing {
+            D::Mbuf::free_bulk(&mut sharing.leads.empties);
+        }
     }
-}
-
-impl Run {
-    /// Counts it as sent.
-    fn count(&self, port: &mut PortStats, session: &mut SessionStats) {
-        port.tx_packets += self.packets as u64;
-        port.tx_bytes += (self.inner_bytes + self.packets * self.header_len) as u64;
-        session.mirrored_packets += self.packets as u64;
-        session.mirrored_bytes += self.inner_bytes as u64;
-    }
-}
-
-/// The lowest `count` bits, and the others moved down.
-fn split_bits(bits: u128, count: usize) -> (u128, u128) {
-    let rest = bits.checked_shr(count as u32).unwrap_or(0);
-    (bits ^ rest.checked_shl(count as u32).unwrap_or(0), rest)
 }

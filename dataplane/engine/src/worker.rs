@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::burst::Burst;
 use crate::copies::Outlets;
 use crate::drop_reason::Ended;
-use crate::mirror::{Scratch, mirror_burst};
+use crate::mirror::{Fate, Scratch, mirror_burst};
 use crate::port::{Devices, Mbuf, RxQueue, TxQueue};
 use crate::roster::{ReportBuffer, WorkerEnd};
 use crate::rule_table::{CompiledTable, RuleTable};
@@ -49,6 +49,8 @@ pub struct Worker<D: Devices, T = CompiledTable> {
     scratch: Box<Scratch>,
     burst: Burst<D::Mbuf>,
     links_up: Vec<bool>,
+    /// By port: frames that a copy still holds may leave by it.
+    shares_over: Vec<bool>,
 }
 
 impl<D: Devices, T> core::fmt::Debug for Worker<D, T> {
@@ -70,6 +72,8 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         let ports = wires.len().max(tools.len());
         let stats =
             WorkerStats { ports: vec![PortStats::default(); ports], ..WorkerStats::default() };
+        let shares_over =
+            wires.iter().map(|tx| tx.as_ref().is_some_and(TxQueue::takes_shared)).collect();
         let mut worker = Self {
             lanes,
             wires,
@@ -79,6 +83,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             scratch: Box::default(),
             burst: Burst::new(),
             links_up: vec![true; ports],
+            shares_over,
         };
         worker.check_links();
         worker
@@ -107,7 +112,9 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
 
     /// What happens between bursts: a new view is taken up, a report is answered.
     fn at_boundary(&mut self) {
-        self.end.refresh();
+        if self.end.refresh() {
+            self.tools.iter_mut().flatten().for_each(ToolPort::forget_sessions);
+        }
         if let Some(mut report) = self.end.requested() {
             self.fill(&mut report);
             self.end.answer(report);
@@ -137,9 +144,12 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             worker: &mut self.stats,
             view: &mut current.stats,
         };
-        let is_tap = !matches!(role, Role::Wire(_));
+        let fate = match role {
+            Role::Wire(peer) => Fate::GoOn { may_share: self.shares_over[peer.at()] },
+            Role::Tap | Role::Idle => Fate::End,
+        };
         let (burst, scratch) = (&mut self.burst, &mut self.scratch);
-        let bytes = mirror_burst(&current.view, port, is_tap, burst, scratch, &mut outlets);
+        let bytes = mirror_burst(&current.view, port, fate, burst, scratch, &mut outlets);
         let rx_stats = &mut self.stats.ports[port.at()];
         rx_stats.rx_packets += received as u64;
         rx_stats.rx_bytes += bytes as u64;

@@ -1,5 +1,5 @@
 use super::*;
-use engine::snapshot::{DataplaneSpec, ExemptSpec, LinkSpec, MemorySpec, VxlanSpec};
+use engine::snapshot::{DataplaneSpec, ExemptSpec, LinkSpec, VxlanSpec};
 
 /// Two ports on a link, a tool port and a span, two workers.
 fn snapshot(devices: [&str; 4], mtu: u16) -> Snapshot {
@@ -14,7 +14,7 @@ fn snapshot(devices: [&str; 4], mtu: u16) -> Snapshot {
     Snapshot {
         epoch: 1,
         appliance_id: "t".to_owned(),
-        dataplane: DataplaneSpec { workers: vec![0, 1], memory: MemorySpec::Auto },
+        dataplane: DataplaneSpec { workers: vec![0, 1], ..DataplaneSpec::default() },
         ports: ports.collect(),
         links: vec![LinkSpec {
             name: "wire".to_owned(),
@@ -51,6 +51,7 @@ fn abilities() -> Abilities {
         scatters: false,
         hashes: false,
         sends_chains: true,
+        frees_fast: false,
         interface_index: 0,
         socket: 0,
     }
@@ -178,4 +179,81 @@ fn copies_have_room_for_the_outer_header() {
     let pool = copy_pool(&ports[2], "tool", 2);
     assert!(u32::from(pool.data_room) >= u32::from(HEADROOM) + 1500 + 14 + OUTER_LEN_MAX);
     assert!(pool.buffers >= 2 * u32::from(DESCRIPTORS) + 2 * CACHE);
+}
+
+/// What each port's queues are for: mixed, pooled, chains.
+fn agreed(mut ports: Vec<PortPlan>, abilities: &[Abilities]) -> Vec<(u16, u16, bool)> {
+    for (port, abilities) in ports.iter_mut().zip(abilities) {
+        port.fit("p", abilities, true, PAGES).unwrap();
+    }
+    agree(&mut ports, &abilities.iter().collect::<Vec<_>>());
+    ports.iter().map(|port| (port.tx_queues, port.pooled_tx_queues, port.chains)).collect()
+}
+
+fn plans_with(copies: CopySpec, mtu: u16, spans: bool) -> Vec<PortPlan> {
+    let mut snapshot = snapshot(NULLS, mtu);
+    snapshot.dataplane.copies = copies;
+    if !spans {
+        snapshot.spans.clear();
+    }
+    let ports = snapshot.ports.iter().enumerate().take(if spans { 4 } else { 3 });
+    ports.map(|(at, spec)| PortPlan::new(&snapshot, PortIndex(at as u16), spec).unwrap()).collect()
+}
+
+#[test]
+fn queues_of_one_pool_are_those_that_no_shared_or_given_frame_can_leave_by() {
+    let fast = || Abilities { frees_fast: true, ..abilities() };
+    let all = |abilities: fn() -> Abilities| [(); 4].map(|()| abilities());
+    // A wire's frames may be shared; of the tool port each worker has a queue of either kind.
+    let shared = agreed(plans_with(CopySpec::Auto, 1500, true), &[fast(), fast(), fast(), fast()]);
+    assert_eq!(shared[..3], [(2, 0, false), (2, 0, false), (2, 2, true)]);
+    // Nothing is shared, but a span's frames become copies.
+    let copied = agreed(plans_with(CopySpec::Copy, 1500, true), &[fast(), fast(), fast(), fast()]);
+    assert_eq!(copied[..3], [(0, 2, false), (0, 2, false), (2, 2, false)]);
+    let copied = agreed(plans_with(CopySpec::Copy, 1500, false), &[fast(), fast(), fast()]);
+    assert_eq!(copied[2], (0, 2, false));
+    // Too few queues for both kinds.
+    let few = Abilities { tx_queues_max: 3, ..fast() };
+    let shared = agreed(plans_with(CopySpec::Auto, 1500, true), &[fast(), fast(), few, fast()]);
+    assert_eq!(shared[2], (2, 0, true));
+    // A device that does not know of it.
+    let slow = agreed(plans_with(CopySpec::Copy, 1500, true), &all(abilities));
+    assert_eq!(slow[..3], [(2, 0, false); 3]);
+}
+
+#[test]
+fn nothing_is_shared_that_the_wire_or_the_tool_port_cannot_send() {
+    let none = || Abilities { sends_chains: false, ..abilities() };
+    let shares = |copies, lan: Abilities, wan: Abilities, tool: Abilities| {
+        let mut ports = plans_with(copies, 1500, true);
+        let all = [&lan, &wan, &tool, &abilities()];
+        for (port, abilities) in ports.iter_mut().zip(all) {
+            port.fit("p", abilities, true, PAGES).unwrap();
+        }
+        agree(&mut ports, &all);
+        ports[2].shares
+    };
+    assert!(shares(CopySpec::Auto, abilities(), abilities(), abilities()));
+    assert!(shares(CopySpec::Share, abilities(), none(), abilities()), "one way at least");
+    assert!(!shares(CopySpec::Copy, abilities(), abilities(), abilities()));
+    assert!(!shares(CopySpec::Auto, none(), none(), abilities()));
+    assert!(!shares(CopySpec::Auto, abilities(), abilities(), none()));
+}
+
+#[test]
+fn a_pool_has_buffers_for_what_tools_may_hold_of_it() {
+    let buffers = |copies| {
+        let mut ports = plans_with(copies, 9000, true);
+        let scatters = Abilities { scatters: true, ..abilities() };
+        for port in &mut ports {
+            port.fit("p", &scatters, true, PAGES).unwrap();
+        }
+        assert_eq!(ports[0].segments_max(), 5);
+        rx_pools(&ports, 2)[0].0.buffers
+    };
+    // Two workers' leads, five buffers to a jumbo frame.
+    assert!(buffers(CopySpec::Share) >= buffers(CopySpec::Copy) + 2 * 5 * LEADS - 1000);
+    let leads = lead_pool(&plans(NULLS, 1500)[2], "tool", 7);
+    assert_eq!((leads.name.as_str(), leads.buffers), ("leads-tool-7", 511));
+    assert!(u32::from(leads.data_room) >= OUTER_LEN_MAX);
 }

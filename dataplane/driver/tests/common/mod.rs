@@ -13,9 +13,7 @@ use driver::{
 };
 use engine::burst::Burst;
 use engine::port::{Mbuf as _, Mempool as _, RxQueue as _};
-use engine::snapshot::{
-    DataplaneSpec, ExemptSpec, LinkSpec, MemorySpec, PortSpec, Snapshot, VxlanSpec,
-};
+use engine::snapshot::{DataplaneSpec, ExemptSpec, LinkSpec, PortSpec, Snapshot, VxlanSpec};
 use engine::units::PortIndex;
 
 const CHILD: &str = "LINETAP_TEST_CHILD";
@@ -95,6 +93,7 @@ pub(crate) fn one_queue() -> PortConfig {
     PortConfig {
         rx_queues: 1,
         tx_queues: 1,
+        chains: true,
         rx_descriptors: 512,
         tx_descriptors: 512,
         ..PortConfig::default()
@@ -116,6 +115,13 @@ pub(crate) fn frame(pool: &mut Mempool, bytes: &[u8], segment: usize) -> Mbuf {
     }
     Mbuf::free_bulk(&mut burst);
     whole.unwrap()
+}
+
+/// An empty buffer.
+pub(crate) fn empty(pool: &mut Mempool) -> Mbuf {
+    let mut burst = Burst::new();
+    assert!(pool.alloc_bulk(&mut burst) > 0, "the pool is empty");
+    burst.pop().unwrap()
 }
 
 /// All bytes of a frame.
@@ -169,7 +175,7 @@ pub(crate) fn wire(ports: Vec<PortSpec>) -> Snapshot {
     Snapshot {
         epoch: 1,
         appliance_id: "t".to_owned(),
-        dataplane: DataplaneSpec { workers: vec![0], memory: MemorySpec::Auto },
+        dataplane: DataplaneSpec { workers: vec![0], ..DataplaneSpec::default() },
         ports,
         links: vec![LinkSpec {
             name: "wire".to_owned(),

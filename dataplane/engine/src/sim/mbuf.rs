@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::iter;
 use std::mem;
 use std::rc::Rc;
 
@@ -13,12 +14,19 @@ pub const HEADROOM: usize = 128;
 /// Room that buffers for received frames have at least, as DPDK's have.
 const RECEIVE_ROOM_MIN: usize = 2048;
 
-/// One run of a frame's bytes: `buffer[start..end]`, free room before and behind.
-#[derive(Default)]
+/// One run of a frame's bytes: `buffer[start..end]`, free room before and behind. Goes back to its
+/// shelf when dropped.
 struct Segment {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    shelf: Rc<Shelf>,
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        self.shelf.put(mem::take(&mut self.buffer));
+    }
 }
 
 impl Segment {
@@ -42,7 +50,6 @@ pub struct SimMbuf {
     head: Segment,
     tail: Vec<Segment>,
     timestamp_ns: u64,
-    shelf: Rc<Shelf>,
 }
 
 impl SimMbuf {
@@ -75,7 +82,7 @@ impl Mbuf for SimMbuf {
     }
 
     fn segments(&self) -> impl Iterator<Item = &[u8]> {
-        std::iter::once(&self.head).chain(&self.tail).map(Segment::bytes)
+        iter::once(&self.head).chain(&self.tail).map(Segment::bytes)
     }
 
     fn is_contiguous(&self) -> bool {
@@ -107,26 +114,27 @@ impl Mbuf for SimMbuf {
 
     fn truncate(&mut self, len: usize) {
         let mut left = len;
-        for segment in std::iter::once(&mut self.head).chain(&mut self.tail) {
+        for segment in iter::once(&mut self.head).chain(&mut self.tail) {
             segment.end = segment.end.min(segment.start.saturating_add(left));
             left -= segment.len();
         }
-        while let Some(empty) = self.tail.pop_if(|segment| segment.len() == 0) {
-            self.shelf.put(empty);
+        while self.tail.pop_if(|segment| segment.len() == 0).is_some() {}
+    }
+
+    /// Nobody sees whether a buffer is held twice or there are two: the second is taken from the
+    /// frame's own pool, so that one who counts them sees how many are held.
+    fn share(&mut self, frame: &mut Self) -> bool {
+        for segment in iter::once(&frame.head).chain(&frame.tail) {
+            let mut held = take(&segment.shelf, segment.len());
+            held.end += segment.len();
+            held.bytes_mut().copy_from_slice(segment.bytes());
+            self.tail.push(held);
         }
+        true
     }
 
     fn inherit(&mut self, cause: &Self) {
         self.timestamp_ns = cause.timestamp_ns;
-    }
-}
-
-impl Drop for SimMbuf {
-    fn drop(&mut self) {
-        self.shelf.put(mem::take(&mut self.head));
-        for segment in self.tail.drain(..) {
-            self.shelf.put(segment);
-        }
     }
 }
 
@@ -148,21 +156,21 @@ struct Shelf {
 }
 
 impl Shelf {
-    /// A segment without bytes that has `room` behind the headroom.
-    fn take(&self, room: usize) -> Segment {
-        let mut buffer = self.free.borrow_mut().pop().unwrap_or_default();
-        if buffer.len() < HEADROOM + room {
-            // A new, zeroed vector: the allocator gives large ones without touching them.
-            buffer = vec![0; HEADROOM + room];
-        }
-        self.in_use.set(self.in_use.get() + 1);
-        Segment { buffer, start: HEADROOM, end: HEADROOM }
-    }
-
-    fn put(&self, segment: Segment) {
-        self.free.borrow_mut().push(segment.buffer);
+    fn put(&self, buffer: Vec<u8>) {
+        self.free.borrow_mut().push(buffer);
         self.in_use.set(self.in_use.get() - 1);
     }
+}
+
+/// A segment without bytes that has `room` behind the headroom.
+fn take(shelf: &Rc<Shelf>, room: usize) -> Segment {
+    let mut buffer = shelf.free.borrow_mut().pop().unwrap_or_default();
+    if buffer.len() < HEADROOM + room {
+        // A new, zeroed vector: the allocator gives large ones without touching them.
+        buffer = vec![0; HEADROOM + room];
+    }
+    shelf.in_use.set(shelf.in_use.get() + 1);
+    Segment { buffer, start: HEADROOM, end: HEADROOM, shelf: Rc::clone(shelf) }
 }
 
 /// A pool of buffers. Clones are handles of the same pool.
@@ -190,10 +198,10 @@ impl SimPool {
     /// A frame in one segment, of whatever size. Not bound by the capacity.
     pub fn frame(&self, bytes: &[u8], timestamp_ns: u64) -> SimMbuf {
         let room = bytes.len().next_multiple_of(RECEIVE_ROOM_MIN).max(RECEIVE_ROOM_MIN);
-        let mut head = self.shelf.take(room);
+        let mut head = take(&self.shelf, room);
         head.end += bytes.len();
         head.bytes_mut().copy_from_slice(bytes);
-        SimMbuf { head, tail: Vec::new(), timestamp_ns, shelf: Rc::clone(&self.shelf) }
+        SimMbuf { head, tail: Vec::new(), timestamp_ns }
     }
 
     /// A frame in segments of `segment_len` bytes each (at least 1), the last one shorter.
@@ -201,7 +209,7 @@ impl SimPool {
         let mut pieces = bytes.chunks(segment_len.max(1));
         let mut whole = self.frame(pieces.next().unwrap_or_default(), time_ns);
         for piece in pieces {
-            let mut segment = self.shelf.take(piece.len());
+            let mut segment = take(&self.shelf, piece.len());
             segment.end += piece.len();
             segment.bytes_mut().copy_from_slice(piece);
             whole.tail.push(segment);
@@ -219,12 +227,14 @@ impl Mempool for SimPool {
             return 0;
         }
         for _ in 0..wanted {
-            let head = self.shelf.take(self.data_room);
-            let shelf = Rc::clone(&self.shelf);
-            let empty = SimMbuf { head, tail: Vec::new(), timestamp_ns: 0, shelf };
-            burst.storage_mut().push(empty);
+            let head = take(&self.shelf, self.data_room);
+            burst.storage_mut().push(SimMbuf { head, tail: Vec::new(), timestamp_ns: 0 });
         }
         wanted
+    }
+
+    fn available(&self) -> usize {
+        self.capacity.saturating_sub(self.in_use())
     }
 
     fn data_room(&self) -> usize {

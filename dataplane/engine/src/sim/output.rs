@@ -33,12 +33,21 @@ pub struct TxFaults {
     /// Does not take chains: sends the first segment of one only, as a device would that is given
     /// what it does not support.
     pub refuses_chains: bool,
+    /// Keeps up to so many frames, as a ring does that nobody empties, and takes no more. They are
+    /// sent when this ends.
+    pub holds: Option<usize>,
 }
 
 impl Default for TxFaults {
     fn default() -> Self {
         let accepts_per_call = usize::MAX;
-        Self { accepts_per_call, refuses_every: None, is_down: false, refuses_chains: false }
+        Self {
+            accepts_per_call,
+            refuses_every: None,
+            is_down: false,
+            refuses_chains: false,
+            holds: None,
+        }
     }
 }
 
@@ -52,6 +61,7 @@ struct State {
     sink: Sink,
     faults: TxFaults,
     calls: u64,
+    held: Vec<SimMbuf>,
     error: Option<io::Error>,
 }
 
@@ -80,13 +90,20 @@ impl SimOutput {
     }
 
     fn into(sink: Sink) -> Self {
-        let state = State { sink, faults: TxFaults::default(), calls: 0, error: None };
+        let state =
+            State { sink, faults: TxFaults::default(), calls: 0, held: Vec::new(), error: None };
         Self { state: Rc::new(RefCell::new(state)) }
     }
 
     /// From now on the queue misbehaves like this.
     pub fn set_faults(&self, faults: TxFaults) {
-        self.state.borrow_mut().faults = faults;
+        let state = &mut *self.state.borrow_mut();
+        state.faults = faults;
+        if faults.holds.is_none() {
+            for frame in std::mem::take(&mut state.held) {
+                state.send(&frame);
+            }
+        }
     }
 
     /// The queue that a worker may own.
@@ -134,8 +151,13 @@ impl TxQueue for SimTx {
             return 0;
         }
         let mut sent = 0;
-        for frame in burst.take_front(state.faults.accepts_per_call) {
-            state.send(&frame);
+        let room = state.faults.holds.map_or(usize::MAX, |most| most - state.held.len().min(most));
+        for frame in burst.take_front(state.faults.accepts_per_call.min(room)) {
+            if state.faults.holds.is_some() {
+                state.held.push(frame);
+            } else {
+                state.send(&frame);
+            }
             sent += 1;
         }
         sent
@@ -143,6 +165,10 @@ impl TxQueue for SimTx {
 
     fn takes_chains(&self) -> bool {
         !self.state.borrow().faults.refuses_chains
+    }
+
+    fn takes_shared(&self) -> bool {
+        self.takes_chains()
     }
 }
 

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a test has no outside")]
 
 mod scenario;
+mod sharing;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -79,6 +80,7 @@ fn faults() -> impl Strategy<Value = TxFaults> {
         Just(TxFaults::default()),
         (0usize..64)
             .prop_map(|accepts_per_call| TxFaults { accepts_per_call, ..TxFaults::default() }),
+        (0usize..600).prop_map(|most| TxFaults { holds: Some(most), ..TxFaults::default() }),
         (1u64..4)
             .prop_map(|n| TxFaults { refuses_every: NonZeroU64::new(n), ..TxFaults::default() }),
         Just(TxFaults { is_down: true, ..TxFaults::default() }),
@@ -147,8 +149,9 @@ proptest! {
         frames in traffic(), wire in faults(), tool in faults(),
         segment_len in prop_oneof![Just(usize::MAX), 1usize..80, 200usize..2048],
         pool in prop_oneof![Just(4096usize), 0usize..100],
+        share_len_min in prop_oneof![Just(usize::MAX), Just(0), 60usize..1500],
     ) {
-        let behaviour = Behaviour { segment_len, wire, tool, pool };
+        let behaviour = Behaviour { segment_len, wire, tool, pool, share_len_min };
         let mut appliance = Appliance::new(snapshot(), &frames, behaviour);
         appliance.run();
         let report = appliance.report();
@@ -157,6 +160,7 @@ proptest! {
         prop_assert_eq!(received, frames.len() as u64);
         // What was counted as sent is what the devices got.
         for port in [LAN, WAN, TOOL] {
+            appliance.outputs[port.at()].set_faults(TxFaults::default());
             let sent = appliance.sent(port);
             let counted = &report.ports[port.at()];
             let bytes: usize = sent.iter().map(|frame| frame.bytes.len()).sum();
@@ -167,7 +171,23 @@ proptest! {
         }
         drop(appliance.worker);
         prop_assert_eq!(appliance.feed.in_use(), 0);
-        prop_assert_eq!(appliance.pool.in_use(), 0);
+        prop_assert_eq!((appliance.pool.in_use(), appliance.leads.in_use()), (0, 0));
+    }
+
+    #[test]
+    fn a_reference_has_the_bytes_of_a_copy(
+        frames in traffic(), share_len_min in 0usize..1600,
+        segment_len in prop_oneof![Just(usize::MAX), 200usize..2048],
+    ) {
+        let outcome = |share_len_min| {
+            let behaviour = Behaviour { segment_len, share_len_min, ..Behaviour::default() };
+            let mut appliance = Appliance::new(snapshot(), &frames, behaviour);
+            appliance.run();
+            let mut report = appliance.report();
+            report.ports[TOOL.at()].shared_packets = 0;
+            (report, [LAN, WAN, TOOL].map(|port| appliance.sent(port)))
+        };
+        prop_assert_eq!(outcome(share_len_min), outcome(usize::MAX));
     }
 
     #[test]

@@ -8,10 +8,10 @@ use engine::roster::{Roster, WorkerEnd};
 use engine::rule::{Direction, FilterRule, PortRange, RuleAction};
 use engine::sim::{SentFrame, Sim, SimFeed, SimOutput, SimPool, TxFaults, capture_of};
 use engine::snapshot::{
-    DataplaneSpec, ExemptSpec, FilterSpec, InterfaceSpec, LinkSpec, MemberSpec, MemorySpec,
-    NeighborSpec, PortSpec, Role, SessionSpec, Snapshot, TargetKind, TargetSpec, VxlanSpec,
+    DataplaneSpec, ExemptSpec, FilterSpec, InterfaceSpec, LinkSpec, MemberSpec, NeighborSpec,
+    PortSpec, Role, SessionSpec, Snapshot, TargetKind, TargetSpec, VxlanSpec,
 };
-use engine::tool::ToolPort;
+use engine::tool::{Sharing, ToolPort};
 use engine::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, TargetIndex, VlanId, Vni};
 use engine::view::{Neighbors, View};
 use engine::worker::{Lane, Worker};
@@ -105,7 +105,7 @@ pub fn snapshot() -> Snapshot {
     Snapshot {
         epoch: 1,
         appliance_id: "test".into(),
-        dataplane: DataplaneSpec { workers: vec![1], memory: MemorySpec::Auto },
+        dataplane: DataplaneSpec { workers: vec![1], ..DataplaneSpec::default() },
         ports: ["lan", "wan", "span", "tool"].map(port).into(),
         links: vec![LinkSpec { name: "wire".into(), ports: [LAN, WAN], forward: true }],
         spans: vec![SPAN],
@@ -143,6 +143,8 @@ pub struct Behaviour {
     pub wire: TxFaults,
     pub tool: TxFaults,
     pub pool: usize,
+    /// Copies of frames from so many bytes on are made by reference.
+    pub share_len_min: usize,
 }
 
 impl Default for Behaviour {
@@ -152,6 +154,7 @@ impl Default for Behaviour {
             wire: TxFaults::default(),
             tool: TxFaults::default(),
             pool: 4096,
+            share_len_min: usize::MAX,
         }
     }
 }
@@ -163,7 +166,11 @@ pub struct Appliance {
     pub outputs: Vec<SimOutput>,
     pub feed: SimFeed,
     pub pool: SimPool,
+    pub leads: SimPool,
 }
+
+/// Copies by reference at once.
+pub const LEADS: usize = 511;
 
 impl Appliance {
     /// `frames` arrive one by one, each on its port.
@@ -179,8 +186,12 @@ impl Appliance {
         }
         outputs[TOOL.at()].set_faults(behaviour.tool);
         let pool = SimPool::new(2048, behaviour.pool);
-        let worker = worker(&snapshot, &feed, &outputs, &pool, ends.remove(0));
-        Self { worker, roster, outputs, feed, pool }
+        let leads = SimPool::new(0, LEADS);
+        let sharing =
+            Sharing { leads: leads.clone(), count: LEADS, len_min: behaviour.share_len_min };
+        let tool = ToolPort::new(outputs[TOOL.at()].tx(), pool.clone()).with_sharing(sharing);
+        let worker = worker(&snapshot, &feed, &outputs, tool, ends.remove(0));
+        Self { worker, roster, outputs, feed, pool, leads }
     }
 
     pub fn run(&mut self) {
@@ -214,7 +225,7 @@ fn worker(
     snapshot: &Snapshot,
     feed: &SimFeed,
     outputs: &[SimOutput],
-    pool: &SimPool,
+    tool: ToolPort<Sim>,
     end: WorkerEnd,
 ) -> Worker<Sim> {
     let all = (0..snapshot.ports.len()).map(|at| PortIndex(at as u16));
@@ -222,8 +233,7 @@ fn worker(
     let wires = all
         .clone()
         .map(|port| matches!(snapshot.role(port), Role::Wire(_)).then(|| outputs[port.at()].tx()));
-    let tools = all.map(|port| -> Option<ToolPort<Sim>> {
-        snapshot.is_tool(port).then(|| ToolPort::new(outputs[port.at()].tx(), pool.clone()))
-    });
+    let mut tool = Some(tool);
+    let tools = all.map(|port| tool.take_if(|_| snapshot.is_tool(port)));
     Worker::new(lanes.collect(), wires.collect(), tools.collect(), end)
 }

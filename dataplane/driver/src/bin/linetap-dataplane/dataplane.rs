@@ -235,6 +235,7 @@ impl Dataplane {
                 mac: live.port.mac(),
                 link_up,
                 speed_mbps,
+                share_len_min: live.share_len_min,
                 xstats: live.port.xstats(),
             }
         });
@@ -312,14 +313,14 @@ fn within(limit: Duration, mut is_done: impl FnMut() -> bool) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use engine::snapshot::{DataplaneSpec, ExemptSpec, MemorySpec, VxlanSpec};
+    use engine::snapshot::{DataplaneSpec, ExemptSpec, VxlanSpec};
 
     /// A snapshot of nothing.
     pub(crate) fn snapshot() -> Snapshot {
         Snapshot {
             epoch: 1,
             appliance_id: "t".to_owned(),
-            dataplane: DataplaneSpec { workers: vec![0], memory: MemorySpec::Auto },
+            dataplane: DataplaneSpec { workers: vec![0], ..DataplaneSpec::default() },
             ports: vec![],
             links: vec![],
             spans: vec![],
