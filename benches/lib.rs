@@ -38,7 +38,8 @@ pub struct SimAppliance {
 
 impl SimAppliance {
     /// An appliance that will receive so many frames, in bursts on its three ports in turn.
-    pub fn new(frames: usize) -> anyhow::Result<Self> {
+    /// `latency`: it measures times.
+    pub fn new(frames: usize, latency: bool) -> anyhow::Result<Self> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
         let sources = Sources {
             config: fixtures.join("appliance.toml"),
@@ -46,7 +47,9 @@ impl SimAppliance {
             parameters: Vec::new(),
             mode: Mode::Offline,
         };
-        let snapshot = Arc::new(load(&sources, 1)?.snapshot);
+        let mut snapshot = load(&sources, 1)?.snapshot;
+        snapshot.dataplane.latency = latency;
+        let snapshot = Arc::new(snapshot);
         let view = View::compile(&snapshot, &Neighbors::offline(&snapshot));
         let view = Arc::new(view.map_err(|faults| anyhow::anyhow!(faults.join("; ")))?);
         let (roster, mut ends) = Roster::new(Arc::clone(&snapshot), &view);

@@ -1,9 +1,13 @@
 //! Counters told to people and programs: the same report offline and live.
 
+mod hgrm;
 mod json;
+mod latency;
 mod laws;
 mod text;
 
+pub use hgrm::to_hgrm;
 pub use json::to_json;
+pub use latency::latency;
 pub use laws::violations;
 pub use text::{Change, to_text};

@@ -45,9 +45,46 @@ fn json_has_the_live_state_too() {
     assert_eq!(report["ports"]["lan"]["forwarded"], 1_234_567);
     assert_eq!(report["live"]["pid"], 4711);
     assert_eq!(report["live"]["ports"]["wan"]["link_up"], true);
-    assert_eq!(report["live"]["workers"][0]["empty_polls"], 75);
+    assert_eq!(report["live"]["workers"][0]["empty_polls"], 75_000);
+    assert_eq!(report["live"]["workers"][0]["rx_queues"][0]["waiting"], 17);
+    assert_eq!(report["live"]["ports"]["lan"]["losses"]["imissed"], 3);
+    assert!(report["live"]["ports"]["tool"]["losses"].is_null());
     assert_eq!(report["live"]["sessions"][0]["matched"], 7);
     assert_eq!(report["live"]["violations"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn latencies_are_shown_and_written_where_they_are_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let (stand_in, socket) = running(&dir);
+    let hgrm = dir.path().join("a/b");
+    let ask = |option: &str| {
+        let options = ["--socket", &socket, option, "--hgrm", hgrm.to_str().unwrap()];
+        status(&options)
+    };
+    let output = ask("--json");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("set latency = true under [dataplane]"), "{text}");
+    assert!(!hgrm.exists());
+
+    let timed = format!("[dataplane]\nlatency = true\n{CONFIG}");
+    let mut link = Dataplane::connect(&stand_in.socket).unwrap();
+    let snapshot = load(&timed, TEMPLATE).unwrap().snapshot;
+    assert_eq!(link.apply(snapshot).unwrap(), Applied::InForce);
+    let report: Value = serde_json::from_slice(&ask("--json").stdout).unwrap();
+    let wire = &report["live"]["latency"]["wire"];
+    assert_eq!((&wire["packets"], &wire["p50_ns"]), (&1000.into(), &800.into()));
+    assert_eq!((&wire["p99_ns"], &wire["p90_ns"]), (&1500.into(), &800.into()));
+    assert_eq!(report["live"]["latency"]["copy"]["p999_ns"], 1900);
+    let file = std::fs::read_to_string(hgrm.join("copy.hgrm")).unwrap();
+    assert!(file.contains("1900.000 1.000000000000        997\n"), "{file}");
+    assert!(std::fs::read_to_string(hgrm.join("wire.hgrm")).unwrap().contains(" 1000]"));
+
+    let text = String::from_utf8(status(&["--socket", &socket]).stdout).unwrap();
+    let start = text.find("LATENCY").unwrap();
+    let table: Vec<&str> = text[start..].lines().take(3).collect();
+    insta::assert_snapshot!(table.join("\n"));
 }
 
 #[test]

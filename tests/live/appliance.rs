@@ -54,6 +54,12 @@ impl<'lab> Appliance<'lab> {
         self.try_status().unwrap_or_else(|| panic!("no status; linetap up says:\n{}", self.log()))
     }
 
+    /// `linetap status` with these options; panics unless it succeeds.
+    pub(crate) fn status_with(&self, options: &[&str]) -> String {
+        let mut command = self.lab.exec("appliance", binary("linetap").to_str().unwrap());
+        run(command.args(["status", "--config"]).arg(&self.config).args(options))
+    }
+
     /// The report once no counter moves any more.
     pub(crate) fn settled(&self) -> Report {
         let mut last = self.status();

@@ -2,17 +2,19 @@
 
 mod watch;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
+use engine::report::Report;
 
 use super::{Failure, say};
 use crate::config::{self, Mode};
 use crate::fault::FaultSink;
 use crate::link::Dataplane;
 use crate::load;
-use crate::report::{to_json, to_text, violations};
+use crate::report::{latency, to_hgrm, to_json, to_text, violations};
 
 /// The socket of an appliance file that leaves it at that.
 const SOCKET_DEFAULT: &str = "/run/linetap/dataplane.sock";
@@ -26,6 +28,10 @@ pub(super) struct Status {
     /// Show it anew each second, with rates, until `q` is pressed.
     #[arg(long)]
     watch: bool,
+    /// Also write the latencies as `wire.hgrm` and `copy.hgrm`, in nanoseconds, for HdrHistogram's
+    /// plotters.
+    #[arg(long, value_name = "DIR", conflicts_with = "watch")]
+    hgrm: Option<PathBuf>,
     /// The appliance file, whose `run_dir` holds the socket.
     #[arg(long, value_name = "FILE", conflicts_with = "socket")]
     config: Option<PathBuf>,
@@ -49,6 +55,9 @@ impl Status {
         } else {
             say(&to_text(&report, None, usize::MAX));
         }
+        if let Some(dir) = &self.hgrm {
+            write_hgrm(&report, dir)?;
+        }
         let broken = violations(&report);
         if broken.is_empty() {
             Ok(())
@@ -66,4 +75,21 @@ impl Status {
         }
         Ok(self.socket.clone().unwrap_or_else(|| SOCKET_DEFAULT.into()))
     }
+}
+
+/// Writes both histograms into a directory, which is made if need be.
+fn write_hgrm(report: &Report, dir: &Path) -> anyhow::Result<()> {
+    let latency = latency(report).ok_or_else(|| {
+        anyhow!(
+            "--hgrm: the data plane measures no latency; set latency = true under [dataplane] in the \
+             appliance file, and reload it (SIGHUP to linetap up)"
+        )
+    })?;
+    fs::create_dir_all(dir).with_context(|| format!("{} can't be made", dir.display()))?;
+    for (name, histogram) in [("wire.hgrm", &latency.wire), ("copy.hgrm", &latency.copy)] {
+        let file = dir.join(name);
+        fs::write(&file, to_hgrm(histogram))
+            .with_context(|| format!("{} can't be written", file.display()))?;
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use engine::snapshot::{CopySpec, DataplaneSpec, ExemptSpec, MemorySpec, VxlanSpec};
+use engine::snapshot::{CopySpec, DataplaneSpec, ExemptSpec, IdleSpec, MemorySpec, VxlanSpec};
 
 use super::table::{Placed, Table};
 use crate::fault::quoted;
@@ -57,8 +57,12 @@ pub(super) fn dataplane(table: Table<'_>) -> DataplaneSpec {
     let memory = memory(&table).unwrap_or(MemorySpec::Auto);
     let ways = [("auto", CopySpec::Auto), ("copy", CopySpec::Copy), ("share", CopySpec::Share)];
     let copies = table.choice("copies", &ways).unwrap_or(CopySpec::Auto);
+    let latency = table.flag("latency").unwrap_or(false);
+    let idle = table
+        .choice("idle", &[("poll", IdleSpec::Poll), ("adaptive", IdleSpec::Adaptive)])
+        .unwrap_or(IdleSpec::Poll);
     table.finish();
-    DataplaneSpec { workers, memory, copies }
+    DataplaneSpec { workers, memory, copies, latency, idle }
 }
 
 fn memory(table: &Table<'_>) -> Option<MemorySpec> {

@@ -1,9 +1,11 @@
 //! The report as JSON: its keys, their order and what is left out are a contract.
 
 use engine::drop_reason::{Ended, Skipped, Unmirrored};
-use engine::report::{LiveReport, PortReport, PortState, Report, SessionReport};
+use engine::report::{LiveReport, PortReport, PortState, Report, SessionReport, WorkerState};
+use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
+use super::latency::{self, Times};
 use super::laws::violations;
 
 /// The report as one object. `live` is there when the data plane runs.
@@ -61,14 +63,6 @@ fn live_json(report: &Report, live: &LiveReport) -> Value {
         .sessions
         .iter()
         .map(|session| json!({"logical_id": session.id, "matched": session.matched}));
-    let workers = live.workers.iter().map(|worker| {
-        json!({
-            "core": worker.core,
-            "epoch": worker.epoch,
-            "polls": worker.polls,
-            "empty_polls": worker.empty_polls,
-        })
-    });
     let neighbors = live.neighbors.iter().map(|neighbor| {
         json!({
             "target": neighbor.target,
@@ -86,7 +80,11 @@ fn live_json(report: &Report, live: &LiveReport) -> Value {
         "pid": live.pid,
         "ports": ports.collect::<Map<_, _>>(),
         "sessions": sessions.collect::<Value>(),
-        "workers": workers.collect::<Value>(),
+        "workers": live.workers.iter().map(worker_json).collect::<Value>(),
+        "latency": latency::of(live).map(|latency| json!({
+            "wire": times_json(&latency.wire),
+            "copy": times_json(&latency.copy),
+        })),
         "neighbors": neighbors.collect::<Value>(),
         "pools": pools.collect::<Value>(),
         "violations": violations(report),
@@ -102,7 +100,64 @@ fn state_json(port: &PortState, shared_packets: u64) -> Value {
         "speed_mbps": port.speed_mbps,
         "shared_packets": shared_packets,
         "share_len_min": port.share_len_min,
+        "losses": port.losses.map(|losses| json!({
+            "imissed": losses.imissed,
+            "ierrors": losses.ierrors,
+            "rx_nombuf": losses.rx_nombuf,
+            "oerrors": losses.oerrors,
+        })),
         "xstats": xstats.collect::<Map<String, Value>>(),
+    })
+}
+
+/// Times are null of no packets.
+fn times_json(histogram: &Histogram<u64>) -> Value {
+    let times = Times::of(histogram);
+    json!({
+        "packets": histogram.len(),
+        "mean_ns": times.map(|times| times.mean_ns),
+        "min_ns": times.map(|times| times.min_ns),
+        "p50_ns": times.map(|times| times.p50_ns),
+        "p90_ns": times.map(|times| times.p90_ns),
+        "p99_ns": times.map(|times| times.p99_ns),
+        "p999_ns": times.map(|times| times.p999_ns),
+        "max_ns": times.map(|times| times.max_ns),
+    })
+}
+
+fn worker_json(worker: &WorkerState) -> Value {
+    let rx = worker.rx.iter().map(|queue| {
+        json!({
+            "port": queue.port,
+            "queue": queue.queue,
+            "packets": queue.packets,
+            "bytes": queue.bytes,
+            "polls": queue.polls,
+            "empty_polls": queue.empty_polls,
+            "full_bursts": queue.full_bursts,
+            "waiting": queue.waiting,
+        })
+    });
+    let tx = worker.tx.iter().map(|queue| {
+        json!({
+            "port": queue.port,
+            "queue": queue.queue,
+            "packets": queue.packets,
+            "bytes": queue.bytes,
+            "refused": queue.refused,
+        })
+    });
+    json!({
+        "core": worker.core,
+        "epoch": worker.epoch,
+        "polls": worker.polls,
+        "empty_polls": worker.empty_polls,
+        "total_ns": worker.total_ns,
+        "busy_ns": worker.busy_ns,
+        "asleep_ns": worker.asleep_ns,
+        "sleeps": worker.sleeps,
+        "rx_queues": rx.collect::<Value>(),
+        "tx_queues": tx.collect::<Value>(),
     })
 }
 

@@ -24,13 +24,39 @@ pub fn violations(report: &Report) -> Vec<String> {
             )
         })
     });
-    ports.chain(sessions).collect()
+    ports.chain(sessions).chain(queues(report)).collect()
+}
+
+/// The queues of a port add up to the port.
+fn queues(report: &Report) -> Vec<String> {
+    let Some(live) = &report.live else { return Vec::new() };
+    let mut broken = Vec::new();
+    for port in &report.ports {
+        let workers = || live.workers.iter();
+        let rx = workers().flat_map(|worker| &worker.rx).filter(|queue| queue.port == port.name);
+        let tx = workers().flat_map(|worker| &worker.tx).filter(|queue| queue.port == port.name);
+        let received: u64 = rx.map(|queue| queue.packets).sum();
+        let sent: u64 = tx.map(|queue| queue.packets).sum();
+        for (done, by_port, by_queue) in
+            [("received", port.rx_packets, received), ("sent", port.tx_packets, sent)]
+        {
+            if by_port != by_queue {
+                broken.push(format!(
+                    "port {}: {by_port} {done}, but {by_queue} by all of its queues",
+                    port.name
+                ));
+            }
+        }
+    }
+    broken
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::report::{PortReport, SessionReport};
+    use engine::report::{
+        LiveReport, PortReport, RxQueueReport, SessionReport, TxQueueReport, WorkerState,
+    };
 
     #[test]
     fn each_broken_law_is_told() {
@@ -50,6 +76,35 @@ mod tests {
             [
                 "port p: 5 received, but 2 forwarded and 2 ended",
                 "session s: 4 matched, but 1 mirrored and 4 skipped"
+            ]
+        );
+    }
+
+    #[test]
+    fn queues_that_do_not_add_up_are_told() {
+        let port = PortReport {
+            name: "p".into(),
+            rx_packets: 5,
+            forwarded: 5,
+            tx_packets: 2,
+            ..Default::default()
+        };
+        let rx = |packets| RxQueueReport { port: "p".into(), packets, ..Default::default() };
+        let tx = |packets| TxQueueReport { port: "p".into(), packets, ..Default::default() };
+        let one = WorkerState { rx: vec![rx(1), rx(1)], tx: vec![tx(2)], ..Default::default() };
+        let other = WorkerState { rx: vec![rx(3)], ..Default::default() };
+        let live = LiveReport { workers: vec![one, other], ..Default::default() };
+        let mut report = Report { ports: vec![port], live: Some(live), ..Default::default() };
+        assert_eq!(violations(&report), Vec::<String>::new());
+        if let Some(live) = &mut report.live {
+            live.workers[1].rx[0].packets = 4;
+            live.workers[0].tx[0].packets = 1;
+        }
+        assert_eq!(
+            violations(&report),
+            [
+                "port p: 5 received, but 6 by all of its queues",
+                "port p: 2 sent, but 1 by all of its queues"
             ]
         );
     }

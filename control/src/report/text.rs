@@ -10,6 +10,8 @@ use engine::report::{LiveReport, PortReport, PortState, Report, SessionReport};
 use super::laws::violations;
 use crate::fault::printable;
 
+mod live;
+
 /// An earlier report and the time since, to tell rates.
 #[derive(Debug, Clone, Copy)]
 pub struct Change<'r> {
@@ -33,9 +35,7 @@ pub fn to_text(report: &Report, change: Option<Change<'_>>, rules_max: usize) ->
     // Written to memory, which never fails.
     let _ = writeln!(out, "\nnot mirrored: {unmirrored}");
     if let Some(live) = &report.live {
-        section(&mut out, &neighbors(live));
-        section(&mut out, &workers(live));
-        section(&mut out, &pools(live));
+        live::sections(live, change, &mut out);
     }
     let broken = violations(report);
     if broken.is_empty() {
@@ -96,7 +96,7 @@ fn named<'n>(names: impl Iterator<Item = &'n str>, counts: &[u64]) -> String {
 fn ports(report: &Report, change: Option<Change<'_>>) -> Table {
     let mut headings = vec!["PORT", " RX", " TX", " FORWARDED", "ENDED"];
     if report.live.is_some() {
-        headings.push("LINK");
+        headings.extend(["LINK", "DEVICE LOST"]);
     }
     if change.is_some() {
         headings.extend([" RX/s", " RX Mb/s", " TX/s", " TX Mb/s"]);
@@ -114,7 +114,7 @@ fn ports(report: &Report, change: Option<Change<'_>>) -> Table {
             ended,
         ];
         if report.live.is_some() {
-            row.push(link(state));
+            row.extend([link(state), lost(state)]);
         }
         if let Some(change) = change {
             row.extend(rates(port, change));
@@ -134,6 +134,13 @@ fn link(state: Option<&PortState>) -> String {
             mbps => format!("up {mbps}M"),
         },
     }
+}
+
+/// What the device lost, in DPDK's words.
+fn lost(state: Option<&PortState>) -> String {
+    let Some(losses) = state.and_then(|state| state.losses) else { return "not told".to_owned() };
+    let names = ["imissed", "ierrors", "rx_nombuf", "oerrors"];
+    named(names.into_iter(), &[losses.imissed, losses.ierrors, losses.rx_nombuf, losses.oerrors])
 }
 
 fn rates(port: &PortReport, change: Change<'_>) -> [String; 4] {
@@ -218,36 +225,4 @@ fn rules(report: &Report, rules_max: usize, out: &mut String) {
     if left > 0 {
         let _ = writeln!(out, "and {left} rules with fewer hits");
     }
-}
-
-fn neighbors(live: &LiveReport) -> Table {
-    let mut table = table(&["TARGET", "ADDRESS", "NEIGHBOR"]);
-    for neighbor in &live.neighbors {
-        let mac = neighbor.mac.map_or("not known yet".to_owned(), |mac| mac.to_string());
-        table.add_row([neighbor.target.clone(), neighbor.address.to_string(), mac]);
-    }
-    table
-}
-
-fn workers(live: &LiveReport) -> Table {
-    let mut table = table(&["WORKER", " SNAPSHOT", " ROUNDS", " BUSY"]);
-    for worker in &live.workers {
-        let busy = worker.polls.saturating_sub(worker.empty_polls);
-        let percent = u128::from(busy) * 100 / u128::from(worker.polls.max(1));
-        table.add_row([
-            format!("core {}", worker.core),
-            worker.epoch.to_string(),
-            worker.polls.to_string(),
-            format!("{percent} %"),
-        ]);
-    }
-    table
-}
-
-fn pools(live: &LiveReport) -> Table {
-    let mut table = table(&["POOL", " BUFFERS", " IN USE"]);
-    for pool in &live.pools {
-        table.add_row([pool.name.clone(), pool.size.to_string(), pool.in_use.to_string()]);
-    }
-    table
 }

@@ -9,8 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use engine::latency::{Latency, PackedLatency, record};
 use engine::link::{FromDataplane, PROTOCOL_VERSION, ToDataplane, read_message, write_message};
-use engine::report::{LiveReport, PortReport, PortState, Report, SessionReport, WorkerState};
+use engine::report::{
+    DeviceLosses, LiveReport, PortReport, PortState, Report, RxQueueReport, SessionReport,
+    TxQueueReport, WorkerState,
+};
 use engine::snapshot::Snapshot;
 
 /// Longer than anything takes that is waited for; reached only when it will never happen.
@@ -98,6 +102,7 @@ fn report(snapshot: &Snapshot) -> Report {
         name: name.clone(),
         rx_packets: 1_234_567,
         forwarded: 1_234_567,
+        tx_packets: 234,
         ..Default::default()
     };
     let state = |name: &String| PortState {
@@ -105,6 +110,7 @@ fn report(snapshot: &Snapshot) -> Report {
         driver: "net_null".into(),
         link_up: true,
         speed_mbps: 10_000,
+        losses: (name != "tool").then(|| DeviceLosses { imissed: 3, ..Default::default() }),
         ..Default::default()
     };
     let session = |id: &String| SessionReport {
@@ -113,8 +119,6 @@ fn report(snapshot: &Snapshot) -> Report {
         mirrored_packets: 7,
         ..Default::default()
     };
-    let worker =
-        |&core: &u16| WorkerState { core, epoch: snapshot.epoch, polls: 100, empty_polls: 75 };
     Report {
         epoch: snapshot.epoch,
         ports: snapshot.ports.iter().map(|spec| port(&spec.name)).collect(),
@@ -123,9 +127,58 @@ fn report(snapshot: &Snapshot) -> Report {
             uptime_s: 3_661,
             pid: 4711,
             ports: snapshot.ports.iter().map(|spec| state(&spec.name)).collect(),
-            workers: snapshot.dataplane.workers.iter().map(worker).collect(),
+            workers: workers(snapshot),
+            latency: snapshot.dataplane.latency.then(latency),
             ..Default::default()
         }),
         ..Default::default()
     }
+}
+
+/// A thousand frames and 997 copies.
+fn latency() -> PackedLatency {
+    let mut latency = Latency::new();
+    for (ns, frames) in [(800, 900), (1_500, 90), (42_000, 9), (3_000_000, 1)] {
+        record(&mut latency.wire, ns, frames);
+    }
+    record(&mut latency.copy, 1_900, 997);
+    latency.pack().unwrap()
+}
+
+/// Workers whose queues add up to what [`report`] tells of their ports.
+fn workers(snapshot: &Snapshot) -> Vec<WorkerState> {
+    let rx = |port: &String| RxQueueReport {
+        port: port.clone(),
+        packets: 1_234_567,
+        bytes: 80_000_000,
+        polls: 100_000,
+        empty_polls: 75_000,
+        full_bursts: 12_345,
+        waiting: (port == "lan").then_some(17),
+        ..Default::default()
+    };
+    let tx = |port: &String| TxQueueReport {
+        port: port.clone(),
+        packets: 234,
+        bytes: 23_400,
+        refused: 5,
+        ..Default::default()
+    };
+    let worker = |(at, &core): (usize, &u16)| {
+        // One queue of each port: the first worker has them all.
+        let ports = || snapshot.ports.iter().map(|spec| &spec.name).filter(|_| at == 0);
+        WorkerState {
+            core,
+            epoch: snapshot.epoch,
+            polls: 100_000,
+            empty_polls: 75_000,
+            total_ns: 3_661_000_000_000,
+            busy_ns: 36_610_000_000,
+            asleep_ns: 3_000_000_000_000,
+            sleeps: 30_000,
+            rx: ports().map(rx).collect(),
+            tx: ports().map(tx).collect(),
+        }
+    };
+    snapshot.dataplane.workers.iter().enumerate().map(worker).collect()
 }

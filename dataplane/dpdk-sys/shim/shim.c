@@ -14,6 +14,16 @@ uint16_t lt_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uin
 	return rte_eth_tx_burst(port, queue, mbufs, count);
 }
 
+int lt_rx_queue_count(uint16_t port, uint16_t queue)
+{
+	return rte_eth_rx_queue_count(port, queue);
+}
+
+uint64_t lt_cycles(void)
+{
+	return rte_rdtsc();
+}
+
 /*
  * What rte_pktmbuf_reset() sets, but for what means nothing without offload flags, and the next
  * segment, of which a buffer in its pool has none (rte_mbuf_raw_free). So the second cache line is

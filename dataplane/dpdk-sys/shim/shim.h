@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <rte_acl.h>
+#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -47,6 +48,10 @@ static const size_t LT_MBUF_NEXT = offsetof(struct rte_mbuf, next);
 uint16_t lt_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 /* Gives `mbufs` to the device; returns how many it took, a prefix. */
 uint16_t lt_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
+/* Frames that wait in a receive queue, or a negative errno; by the thread that polls it alone. */
+int lt_rx_queue_count(uint16_t port, uint16_t queue);
+/* The time stamp counter. */
+uint64_t lt_cycles(void);
 /* All or none: 0, or a negative errno. */
 int lt_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);
 /* Buffers that are in the pool or in the calling thread's cache of it, not in those of others. */

@@ -11,6 +11,7 @@ pub mod acl;
 mod af_packet;
 mod borrowed;
 mod break_even;
+mod clock;
 mod configure;
 mod device;
 mod eal;
@@ -28,6 +29,7 @@ mod queue;
 mod running;
 mod tools;
 
+pub use clock::TscClock;
 pub use device::Device;
 pub use eal::{Eal, EalConfig, WorkerThread};
 pub use error::DriverError;
@@ -47,4 +49,5 @@ impl engine::port::Devices for Dpdk {
     type Rx = RxQueue;
     type Tx = TxQueue;
     type Pool = Mempool;
+    type Clock = TscClock;
 }

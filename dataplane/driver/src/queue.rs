@@ -79,6 +79,18 @@ impl engine::port::RxQueue for RxQueue {
         unsafe { frames.set_len(held + usize::from(received)) };
         received.into()
     }
+
+    fn number(&self) -> u16 {
+        self.queue
+    }
+
+    /// Few virtual devices can tell.
+    fn waiting(&self) -> Option<u32> {
+        // SAFETY: the queue was set up and its port runs. The call belongs to the data path, which
+        // one thread at a time may use: the one that polls, since this handle is not `Sync`.
+        let count = unsafe { dpdk_sys::lt_rx_queue_count(self.port, self.queue) };
+        u32::try_from(count).ok()
+    }
 }
 
 impl engine::port::TxQueue for TxQueue {
@@ -114,5 +126,9 @@ impl engine::port::TxQueue for TxQueue {
     #[inline]
     fn takes_shared(&self) -> bool {
         self.takes_shared
+    }
+
+    fn number(&self) -> u16 {
+        self.queue
     }
 }

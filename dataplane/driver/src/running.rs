@@ -8,6 +8,7 @@ use core::mem::MaybeUninit;
 use std::ffi::CStr;
 use std::sync::Arc;
 
+use engine::report::DeviceLosses;
 use engine::units::Mac;
 
 use crate::error::DriverError;
@@ -126,6 +127,23 @@ impl RunningPort {
         let status =
             unsafe { dpdk_sys::lt_link(self.handle.port, &raw mut up, &raw mut speed_mbps) };
         (status >= 0 && up != 0, speed_mbps)
+    }
+
+    /// What the device lost, as its driver counts it; `None` when it does not. Cost: may ask the
+    /// device.
+    pub fn losses(&self) -> Option<DeviceLosses> {
+        let mut stats = MaybeUninit::<dpdk_sys::rte_eth_stats>::zeroed();
+        // SAFETY: the port is open; `stats` is written. Queues may run beside it: their drivers'
+        // counters are read only.
+        let status = unsafe { dpdk_sys::rte_eth_stats_get(self.handle.port, stats.as_mut_ptr()) };
+        // SAFETY: plain numbers, zero or written.
+        let stats = unsafe { stats.assume_init() };
+        (status == 0).then_some(DeviceLosses {
+            imissed: stats.imissed,
+            ierrors: stats.ierrors,
+            rx_nombuf: stats.rx_nombuf,
+            oerrors: stats.oerrors,
+        })
     }
 
     /// The driver's own counters that are not zero. Cost: may ask the device.

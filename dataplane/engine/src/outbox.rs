@@ -97,6 +97,11 @@ impl<D: Devices> Outbox<D> {
         self.tx.takes_chains()
     }
 
+    /// The number of its queue among the transmit queues of its port.
+    pub fn number(&self) -> u16 {
+        self.tx.number()
+    }
+
     /// How many copies wait.
     #[inline]
     pub fn waiting(&self) -> usize {
@@ -186,6 +191,7 @@ impl<D: Devices> Outbox<D> {
             return 0;
         }
         let accepted = self.tx.send(&mut self.waiting).min(waiting);
+        port.tx_refused += (waiting - accepted) as u64;
         let unshared = if accepted < waiting {
             self.budget = PROBES.max(2 * accepted);
             self.congested = CONGESTED_FLUSHES;

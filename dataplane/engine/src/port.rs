@@ -4,6 +4,7 @@
 //! faults. Queues and pools belong to one worker; nothing here is shared between threads.
 
 use core::fmt::Debug;
+use core::time::Duration;
 
 use crate::burst::Burst;
 
@@ -71,6 +72,17 @@ pub trait RxQueue {
     /// Appends what has arrived to `burst`, up to its capacity; returns the number of new frames.
     /// Never waits.
     fn recv(&mut self, burst: &mut Burst<Self::Mbuf>) -> usize;
+
+    /// Its number among the receive queues of its port.
+    fn number(&self) -> u16 {
+        0
+    }
+
+    /// Frames that wait to be received, where the device can tell. Not for every round: it may ask
+    /// the device.
+    fn waiting(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// A transmit queue, used by the one worker that owns it.
@@ -87,6 +99,11 @@ pub trait TxQueue {
 
     /// True when frames that somebody else holds too ([`Mbuf::share`]) may be sent on this queue.
     fn takes_shared(&self) -> bool;
+
+    /// Its number among the transmit queues of its port.
+    fn number(&self) -> u16 {
+        0
+    }
 }
 
 /// A pool of empty buffers of one size.
@@ -104,6 +121,22 @@ pub trait Mempool {
     fn data_room(&self) -> usize;
 }
 
+/// The time by which a worker measures, and rests. Ticks are of one frequency and never go back on a
+/// core.
+pub trait Clock {
+    /// Ticks since some time in the past. Cost: some tens of cycles.
+    fn now() -> u64;
+
+    /// Ticks per second; not 0.
+    fn hz() -> u64;
+
+    /// A moment in which a core takes less power and leaves more to its sibling.
+    fn pause();
+
+    /// Gives the core away for about so long.
+    fn sleep(time: Duration);
+}
+
 /// One family of devices: what a [`crate::worker::Worker`] is generic over.
 pub trait Devices {
     /// The buffers that all the family's queues carry.
@@ -114,4 +147,6 @@ pub trait Devices {
     type Tx: TxQueue<Mbuf = Self::Mbuf>;
     /// The family's pool of copies.
     type Pool: Mempool<Mbuf = Self::Mbuf>;
+    /// The family's time.
+    type Clock: Clock;
 }

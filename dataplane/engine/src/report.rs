@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::drop_reason::{Ended, Skipped, Unmirrored};
+use crate::latency::PackedLatency;
 use crate::units::Mac;
 
 /// All counters since the data plane started (or the offline run began), in configuration order.
@@ -88,6 +89,8 @@ pub struct LiveReport {
     pub ports: Vec<PortState>,
     /// Every worker.
     pub workers: Vec<WorkerState>,
+    /// Times of frames and copies, where they are measured.
+    pub latency: Option<PackedLatency>,
     /// Every member of every target.
     pub neighbors: Vec<NeighborState>,
     /// Every packet pool.
@@ -109,8 +112,24 @@ pub struct PortState {
     pub speed_mbps: u32,
     /// Of a tool port: copies from so many bytes on are made so; `None` where none are.
     pub share_len_min: Option<u32>,
+    /// What the device itself lost; `None` when it does not tell.
+    pub losses: Option<DeviceLosses>,
     /// The driver's own counters that are not zero, by name (DPDK xstats).
     pub xstats: Vec<(String, u64)>,
+}
+
+/// Frames that a device lost before or after the data plane had them, as its driver counts them
+/// (`rte_eth_stats_get`). Drivers leave at zero what they do not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceLosses {
+    /// Received ones for which the receive queues had no room: the workers were too slow.
+    pub imissed: u64,
+    /// Received ones that were damaged.
+    pub ierrors: u64,
+    /// Received ones for which there was no packet buffer.
+    pub rx_nombuf: u64,
+    /// Ones that could not be sent.
+    pub oerrors: u64,
 }
 
 /// State of one worker.
@@ -124,6 +143,54 @@ pub struct WorkerState {
     pub polls: u64,
     /// Rounds that found nothing.
     pub empty_polls: u64,
+    /// Nanoseconds since it began to poll.
+    pub total_ns: u64,
+    /// Nanoseconds in rounds that found something.
+    pub busy_ns: u64,
+    /// Nanoseconds in sleeps.
+    pub asleep_ns: u64,
+    /// Sleeps, of which only an adaptive worker has some.
+    pub sleeps: u64,
+    /// Its receive queues, in the order in which it polls them.
+    pub rx: Vec<RxQueueReport>,
+    /// Its transmit queues.
+    pub tx: Vec<TxQueueReport>,
+}
+
+/// Counters of one receive queue. Those of all queues of a port add up to the port's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RxQueueReport {
+    /// Name of the port in the appliance file.
+    pub port: String,
+    /// Its number on the port.
+    pub queue: u16,
+    /// Frames received.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How often it was asked for frames.
+    pub polls: u64,
+    /// How often it had none.
+    pub empty_polls: u64,
+    /// How often it had as many as can be taken at once, [`crate::burst::BURST_MAX`].
+    pub full_bursts: u64,
+    /// Frames that waited when the report was made; `None` where the device can't tell.
+    pub waiting: Option<u32>,
+}
+
+/// Counters of one transmit queue. Those of all queues of a port add up to the port's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TxQueueReport {
+    /// Name of the port in the appliance file.
+    pub port: String,
+    /// Its number on the port.
+    pub queue: u16,
+    /// Frames that it took.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Frames that it did not take.
+    pub refused: u64,
 }
 
 /// Where a target's copies go on the wire.

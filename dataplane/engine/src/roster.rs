@@ -8,14 +8,20 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crossbeam::queue::ArrayQueue;
-
-use crate::publish::{Publisher, Subscriber, channel};
-use crate::report::{PortReport, Report, RuleReport, SessionReport, WorkerState};
+use crate::drop_reason::Unmirrored;
+use crate::latency::Latency;
+use crate::publish::{Publisher, channel};
+use crate::report::{PortReport, Report, RuleReport, SessionReport};
 use crate::rule_table::CompiledTable;
-use crate::snapshot::Snapshot;
-use crate::stats::{PortStats, SessionStats, ViewStats, WorkerStats, add_all};
+use crate::snapshot::{IdleSpec, Snapshot};
+use crate::stats::{LaneStats, PortStats, SessionStats, ViewStats, WorkerStats, add_all};
 use crate::view::View;
+
+mod states;
+mod worker_end;
+
+use worker_end::Reports;
+pub use worker_end::{Queues, ReportBuffer, WorkerEnd};
 
 /// So many names are not worth being forgotten.
 const FORGOTTEN_MIN: usize = 1024;
@@ -32,6 +38,10 @@ pub struct WorkerView<T = CompiledTable> {
     pub stats: ViewStats,
     /// Grows with every publication, also of the same snapshot with other neighbours.
     pub generation: u64,
+    /// This worker's own times, where they are measured.
+    pub latency: Option<Box<Latency>>,
+    /// What the worker does while nothing comes.
+    pub idle: IdleSpec,
     /// What `stats` are counters of.
     names: Arc<Names>,
 }
@@ -41,71 +51,6 @@ pub struct WorkerView<T = CompiledTable> {
 struct Names {
     sessions: Vec<String>,
     rules: Vec<String>,
-}
-
-/// An answer to a request for counters. Made by the publisher with the right sizes, so that the
-/// worker allocates nothing.
-#[derive(Debug, Default)]
-pub struct ReportBuffer {
-    /// Counters that outlive the view.
-    pub worker: WorkerStats,
-    /// Counters of the view.
-    pub view: ViewStats,
-    /// The publication whose counters `view` is for.
-    pub generation: u64,
-    /// False when the worker polls with another publication, and `view` was left alone: that one's
-    /// counters come with its view.
-    pub is_complete: bool,
-}
-
-/// What a worker needs of the publisher.
-#[derive(Debug)]
-pub struct WorkerEnd<T = CompiledTable> {
-    views: Subscriber<WorkerView<T>>,
-    reports: Arc<Reports>,
-    taken_up: Arc<AtomicU64>,
-    /// By port: it has a link.
-    pub links: Links,
-}
-
-/// Report buffers on their way to and from one worker.
-#[derive(Debug)]
-struct Reports {
-    requests: ArrayQueue<Box<ReportBuffer>>,
-    answers: ArrayQueue<Box<ReportBuffer>>,
-}
-
-impl<T> WorkerEnd<T> {
-    /// Takes up a new view; false when there is none.
-    pub fn refresh(&mut self) -> bool {
-        let is_new = self.views.refresh();
-        if is_new {
-            self.taken_up.store(self.views.current().generation, Ordering::Release);
-        }
-        is_new
-    }
-
-    /// The view in force.
-    pub fn current(&self) -> &WorkerView<T> {
-        self.views.current()
-    }
-
-    /// The view in force, for its counters.
-    pub fn current_mut(&mut self) -> &mut WorkerView<T> {
-        self.views.current_mut()
-    }
-
-    /// A buffer to be filled, if the publisher asked.
-    pub fn requested(&self) -> Option<Box<ReportBuffer>> {
-        if self.reports.requests.is_empty() { None } else { self.reports.requests.pop() }
-    }
-
-    /// Gives the filled buffer back.
-    pub fn answer(&self, report: Box<ReportBuffer>) {
-        // There is one buffer at a time, so there is room for it.
-        let answered = self.reports.answers.push(report);
-        debug_assert!(answered.is_ok(), "one report at a time");
-    }
 }
 
 /// The publisher's hold on one worker.
@@ -120,6 +65,37 @@ struct Member<T> {
     is_asked: bool,
 }
 
+impl<T> Member<T> {
+    fn queues(&self) -> Option<&Queues> {
+        self.reports.queues.get()
+    }
+}
+
+/// Counters of all workers.
+struct Totals {
+    /// Packets and bytes by port.
+    received: Vec<(u64, u64)>,
+    /// The others by port.
+    ports: Vec<PortStats>,
+    unmirrored: [u64; Unmirrored::COUNT],
+}
+
+impl Totals {
+    fn add(&mut self, queues: Option<&Queues>, worker: &WorkerStats) {
+        let lanes = queues.iter().flat_map(|queues| &queues.rx).zip(&worker.lanes);
+        for (&(port, _), lane) in lanes {
+            if let Some((packets, bytes)) = self.received.get_mut(port.at()) {
+                *packets += lane.packets;
+                *bytes += lane.bytes;
+            }
+        }
+        for (total, port) in self.ports.iter_mut().zip(&worker.ports) {
+            total.add(port);
+        }
+        add_all(&mut self.unmirrored, &worker.unmirrored);
+    }
+}
+
 /// All workers of a data plane. Thread: publisher.
 #[derive(Debug)]
 pub struct Roster<T = CompiledTable> {
@@ -130,6 +106,7 @@ pub struct Roster<T = CompiledTable> {
     generation: u64,
     sessions: HashMap<String, SessionStats>,
     rule_hits: HashMap<String, u64>,
+    latency: Latency,
     links: Links,
 }
 
@@ -144,6 +121,7 @@ impl<T> Roster<T> {
             generation: 1,
             sessions: HashMap::new(),
             rule_hits: HashMap::new(),
+            latency: Latency::new(),
             links,
             snapshot,
             view: Arc::clone(view),
@@ -151,8 +129,7 @@ impl<T> Roster<T> {
         let mut ends = Vec::new();
         for &core in &roster.snapshot.dataplane.workers {
             let (views, subscriber) = channel(Box::new(roster.worker_view(view)));
-            let reports =
-                Arc::new(Reports { requests: ArrayQueue::new(1), answers: ArrayQueue::new(1) });
+            let reports = Arc::new(Reports::new());
             let taken_up = Arc::new(AtomicU64::new(roster.generation));
             ends.push(WorkerEnd {
                 views: subscriber,
@@ -189,6 +166,10 @@ impl<T> Roster<T> {
         self.view = Arc::clone(view);
         if !Arc::ptr_eq(&self.snapshot, &snapshot) {
             self.names = names_of(&snapshot);
+            if !self.snapshot.dataplane.latency {
+                // Measured anew, when it is.
+                self.latency.reset();
+            }
             self.snapshot = snapshot;
             forget(&mut self.rule_hits, &self.names.rules);
             forget(&mut self.sessions, &self.names.sessions);
@@ -217,21 +198,28 @@ impl<T> Roster<T> {
         }
         for old in returned {
             add_view(&mut self.sessions, &mut self.rule_hits, &old.names, &old.stats);
+            if let Some(latency) = &old.latency {
+                self.latency.add(latency);
+            }
         }
     }
 
     /// Asks every worker for its counters; each answers at its next burst boundary.
     pub fn request_report(&mut self) {
+        let is_timed = self.snapshot.dataplane.latency;
         for member in &mut self.members {
             if !member.is_asked {
+                let lanes = member.queues().map_or(0, |queues| queues.rx.len());
                 let buffer = ReportBuffer {
                     worker: WorkerStats {
                         ports: vec![PortStats::default(); self.snapshot.ports.len()],
+                        lanes: vec![LaneStats::default(); lanes],
                         ..WorkerStats::default()
                     },
                     view: ViewStats::new(self.names.sessions.len(), self.names.rules.len()),
                     generation: self.generation,
                     is_complete: false,
+                    latency: is_timed.then(|| member.last.latency.take().unwrap_or_default()),
                 };
                 // A worker that did not answer the last time still has its buffer.
                 member.is_asked = member.reports.requests.push(Box::new(buffer)).is_ok();
@@ -245,6 +233,11 @@ impl<T> Roster<T> {
             if let Some(answer) = member.reports.answers.pop() {
                 member.last = answer;
                 member.is_asked = false;
+                if let Some(latency) = &mut member.last.latency {
+                    self.latency.add(latency);
+                    // For the next request.
+                    latency.reset();
+                }
             }
         }
         self.members.iter().all(|member| !member.is_asked)
@@ -254,37 +247,20 @@ impl<T> Roster<T> {
     pub fn report(&mut self) -> Report {
         self.reclaim();
         let (mut sessions, mut rule_hits) = (self.sessions.clone(), self.rule_hits.clone());
-        let mut worker = WorkerStats {
+        let mut totals = Totals {
+            received: vec![(0, 0); self.snapshot.ports.len()],
             ports: vec![PortStats::default(); self.snapshot.ports.len()],
-            ..WorkerStats::default()
+            unmirrored: Default::default(),
         };
         for member in &self.members {
             let last = &member.last;
-            for (total, port) in worker.ports.iter_mut().zip(&last.worker.ports) {
-                total.add(port);
-            }
-            add_all(&mut worker.unmirrored, &last.worker.unmirrored);
+            totals.add(member.queues(), &last.worker);
             // An older view is in the totals already or comes back soon.
             if last.is_complete && last.generation == self.generation {
                 add_view(&mut sessions, &mut rule_hits, &self.names, &last.view);
             }
         }
-        self.render(&worker, &sessions, &rule_hits)
-    }
-
-    /// The state of every worker as last answered.
-    pub fn workers(&self) -> Vec<WorkerState> {
-        let state = |member: &Member<T>| WorkerState {
-            core: member.core,
-            epoch: if member.taken_up.load(Ordering::Acquire) == self.generation {
-                self.snapshot.epoch
-            } else {
-                0
-            },
-            polls: member.last.worker.polls,
-            empty_polls: member.last.worker.empty_polls,
-        };
-        self.members.iter().map(state).collect()
+        self.render(&totals, &sessions, &rule_hits)
     }
 
     fn worker_view(&self, view: &Arc<View<T>>) -> WorkerView<T> {
@@ -292,27 +268,31 @@ impl<T> Roster<T> {
             view: Arc::clone(view),
             stats: ViewStats::new(self.names.sessions.len(), self.names.rules.len()),
             generation: self.generation,
+            latency: self.snapshot.dataplane.latency.then(Box::default),
+            idle: self.snapshot.dataplane.idle,
             names: Arc::clone(&self.names),
         }
     }
 
     fn render(
         &self,
-        worker: &WorkerStats,
+        totals: &Totals,
         sessions: &HashMap<String, SessionStats>,
         rule_hits: &HashMap<String, u64>,
     ) -> Report {
         let snapshot = &self.snapshot;
-        let ports = snapshot.ports.iter().zip(&worker.ports).map(|(spec, stats)| PortReport {
-            name: spec.name.clone(),
-            rx_packets: stats.rx_packets,
-            rx_bytes: stats.rx_bytes,
-            tx_packets: stats.tx_packets,
-            tx_bytes: stats.tx_bytes,
-            shared_packets: stats.shared,
-            forwarded: stats.forwarded,
-            ended: stats.ended,
-        });
+        let counted = totals.received.iter().zip(&totals.ports);
+        let ports =
+            snapshot.ports.iter().zip(counted).map(|(spec, (received, stats))| PortReport {
+                name: spec.name.clone(),
+                rx_packets: received.0,
+                rx_bytes: received.1,
+                tx_packets: stats.tx_packets,
+                tx_bytes: stats.tx_bytes,
+                shared_packets: stats.shared,
+                forwarded: stats.forwarded,
+                ended: stats.ended,
+            });
         let sessions = snapshot.sessions.iter().map(|spec| {
             let stats = sessions.get(&spec.id).copied().unwrap_or_default();
             SessionReport {
@@ -336,7 +316,7 @@ impl<T> Roster<T> {
             ports: ports.collect(),
             sessions: sessions.collect(),
             rules: rules.collect(),
-            unmirrored: worker.unmirrored,
+            unmirrored: totals.unmirrored,
             live: None,
         }
     }

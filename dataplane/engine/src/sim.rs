@@ -7,6 +7,7 @@
 //! once the buffers have grown to the size of the frames.
 
 mod capture_error;
+mod clock;
 mod feed;
 mod mbuf;
 mod output;
@@ -17,6 +18,7 @@ mod window;
 mod writer;
 
 pub use capture_error::{CaptureError, CaptureFault, LinkType};
+pub use clock::SimClock;
 pub use feed::{FeedFault, SimFeed, SimRx};
 pub use mbuf::{HEADROOM, SimMbuf, SimPool};
 pub use output::{SentFrame, SimOutput, SimTx, TxFaults};
@@ -34,4 +36,5 @@ impl Devices for Sim {
     type Rx = SimRx;
     type Tx = SimTx;
     type Pool = SimPool;
+    type Clock = SimClock;
 }

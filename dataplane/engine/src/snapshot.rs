@@ -19,7 +19,7 @@ pub struct Snapshot {
     pub epoch: u64,
     /// `[appliance] id`.
     pub appliance_id: String,
-    /// Cores and memory; can't change while the data plane runs.
+    /// Cores and memory, which can't change while the data plane runs, and how its workers work.
     pub dataplane: DataplaneSpec,
     /// All ports, in the order of the file; can't change while the data plane runs.
     pub ports: Vec<PortSpec>,
@@ -52,11 +52,22 @@ pub struct DataplaneSpec {
     pub memory: MemorySpec,
     /// How copies are made of frames that go on.
     pub copies: CopySpec,
+    /// Times of frames and copies are measured.
+    pub latency: bool,
+    /// What workers do while nothing comes.
+    pub idle: IdleSpec,
 }
 
-impl Default for DataplaneSpec {
-    fn default() -> Self {
-        Self { workers: vec![1], memory: MemorySpec::Auto, copies: CopySpec::Auto }
+impl DataplaneSpec {
+    /// These workers, and everything else as when the file says nothing of it.
+    pub fn new(workers: Vec<u16>) -> Self {
+        Self {
+            workers,
+            memory: MemorySpec::Auto,
+            copies: CopySpec::Auto,
+            latency: false,
+            idle: IdleSpec::Poll,
+        }
     }
 }
 
@@ -70,6 +81,15 @@ pub enum CopySpec {
     Copy,
     /// By reference whenever the tool port can send that and the session has credit.
     Share,
+}
+
+/// `[dataplane] idle`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IdleSpec {
+    /// Workers poll all the time.
+    Poll,
+    /// Workers rest while nothing comes ([`crate::idling`]).
+    Adaptive,
 }
 
 /// `[dataplane] memory`.
@@ -252,7 +272,8 @@ impl Snapshot {
     /// True when `other` needs the same ports, links and workers: it can replace this one while the
     /// data plane runs.
     pub fn has_same_hardware(&self, other: &Self) -> bool {
-        self.dataplane == other.dataplane
+        self.dataplane.workers == other.dataplane.workers
+            && self.dataplane.memory == other.dataplane.memory
             && self.ports == other.ports
             && self.links == other.links
             && self.spans == other.spans

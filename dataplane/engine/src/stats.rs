@@ -7,23 +7,37 @@
 use crate::drop_reason::{Ended, Skipped, Unmirrored};
 use crate::units::RuleIndex;
 
-/// Counters of one port: see [`crate::report::PortReport`].
+/// Counters of one port: see [`crate::report::PortReport`]. What it receives is counted by queue
+/// ([`LaneStats`]). A worker has one transmit queue on a port: what it sends is that queue's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PortStats {
-    /// Frames received.
-    pub rx_packets: u64,
-    /// Their bytes.
-    pub rx_bytes: u64,
     /// Frames sent.
     pub tx_packets: u64,
     /// Their bytes.
     pub tx_bytes: u64,
+    /// Frames that the queue did not take.
+    pub tx_refused: u64,
     /// Received frames sent on by the other port.
     pub forwarded: u64,
     /// Copies sent that held their frames' buffers.
     pub shared: u64,
     /// Received frames that were not forwarded, by [`Ended`].
     pub ended: [u64; Ended::COUNT],
+}
+
+/// Counters of one receive queue: see [`crate::report::RxQueueReport`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LaneStats {
+    /// Frames received.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Polls that found some. All polls are [`WorkerStats::polls`]: a round polls each queue once.
+    pub bursts: u64,
+    /// Polls that found as many as a burst holds.
+    pub full_bursts: u64,
+    /// Frames that waited when the report was made, where the device can tell.
+    pub waiting: Option<u32>,
 }
 
 /// Counters of one session: see [`crate::report::SessionReport`].
@@ -46,12 +60,29 @@ pub struct SessionStats {
 pub struct WorkerStats {
     /// By port.
     pub ports: Vec<PortStats>,
+    /// By receive queue, in the order in which they are polled.
+    pub lanes: Vec<LaneStats>,
     /// By [`Unmirrored`].
     pub unmirrored: [u64; Unmirrored::COUNT],
     /// Rounds over the queues.
     pub polls: u64,
     /// Rounds that found nothing.
     pub empty_polls: u64,
+    /// What its time went into, as of the report.
+    pub time: TimeStats,
+}
+
+/// What a worker's time went into, in nanoseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeStats {
+    /// Since it began.
+    pub total_ns: u64,
+    /// Rounds that found something.
+    pub busy_ns: u64,
+    /// Sleeps.
+    pub asleep_ns: u64,
+    /// How many sleeps.
+    pub sleeps: u64,
 }
 
 /// A counter in two parts, to be used in turn: nearly always one rule is hit by packet after packet,
@@ -99,10 +130,9 @@ impl ViewStats {
 impl PortStats {
     /// Adds another worker's counters of the same port.
     pub fn add(&mut self, other: &Self) {
-        self.rx_packets += other.rx_packets;
-        self.rx_bytes += other.rx_bytes;
         self.tx_packets += other.tx_packets;
         self.tx_bytes += other.tx_bytes;
+        self.tx_refused += other.tx_refused;
         self.forwarded += other.forwarded;
         self.shared += other.shared;
         add_all(&mut self.ended, &other.ended);

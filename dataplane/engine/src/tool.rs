@@ -111,6 +111,11 @@ impl<D: Devices> ToolPort<D> {
         }
     }
 
+    /// The number of its transmit queue.
+    pub fn queue(&self) -> u16 {
+        self.mixed.number()
+    }
+
     /// An empty buffer, or `None` when the pool has none left. Cost: one bulk allocation in
     /// [`crate::burst::BURST_MAX`] calls.
     #[inline]

@@ -5,15 +5,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::burst::Burst;
+use crate::burst::{BURST_MAX, Burst};
+use crate::busy::Busy;
 use crate::copies::Outlets;
 use crate::drop_reason::Ended;
+use crate::idling::Idling;
+use crate::latency::record;
 use crate::mirror::{Fate, Scratch, mirror_burst};
-use crate::port::{Devices, Mbuf, RxQueue, TxQueue};
-use crate::roster::{ReportBuffer, WorkerEnd};
+use crate::port::{Clock, Devices, Mbuf, RxQueue, TxQueue};
+use crate::roster::{Queues, ReportBuffer, WorkerEnd};
 use crate::rule_table::{CompiledTable, RuleTable};
-use crate::snapshot::Role;
-use crate::stats::{PortStats, WorkerStats};
+use crate::snapshot::{IdleSpec, Role};
+use crate::stats::{LaneStats, PortStats, TimeStats, WorkerStats};
+use crate::ticks::Scale;
 use crate::tool::ToolPort;
 use crate::units::PortIndex;
 
@@ -51,6 +55,11 @@ pub struct Worker<D: Devices, T = CompiledTable> {
     links_up: Vec<bool>,
     /// By port: frames that a copy still holds may leave by it.
     shares_over: Vec<bool>,
+    busy: Busy,
+    idling: Idling,
+    scale: Scale,
+    /// When it began, in ticks.
+    began: u64,
 }
 
 impl<D: Devices, T> core::fmt::Debug for Worker<D, T> {
@@ -70,10 +79,14 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         end: WorkerEnd<T>,
     ) -> Self {
         let ports = wires.len().max(tools.len());
-        let stats =
-            WorkerStats { ports: vec![PortStats::default(); ports], ..WorkerStats::default() };
+        let stats = WorkerStats {
+            ports: vec![PortStats::default(); ports],
+            lanes: vec![LaneStats::default(); lanes.len()],
+            ..WorkerStats::default()
+        };
         let shares_over =
             wires.iter().map(|tx| tx.as_ref().is_some_and(TxQueue::takes_shared)).collect();
+        end.introduce(queues(&lanes, &wires, &tools));
         let mut worker = Self {
             lanes,
             wires,
@@ -84,6 +97,10 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             burst: Burst::new(),
             links_up: vec![true; ports],
             shares_over,
+            busy: Busy::default(),
+            idling: Idling::default(),
+            scale: Scale::new(D::Clock::hz()),
+            began: D::Clock::now(),
         };
         worker.check_links();
         worker
@@ -92,10 +109,23 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
     /// Polls until `stop` is set. What it has received by then is sent.
     pub fn run(&mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
-            self.poll();
+            self.turn();
         }
         // The last word, for a publisher that asked just before.
         self.at_boundary();
+    }
+
+    /// One round, and a rest where that is wanted and nothing has come.
+    pub fn turn(&mut self) {
+        let received = self.poll();
+        if self.end.current().idle == IdleSpec::Poll {
+            return;
+        }
+        if received == 0 {
+            self.idling.rest::<D::Clock>();
+        } else {
+            self.idling.wake();
+        }
     }
 
     /// One round over all lanes; returns the frames received.
@@ -106,7 +136,12 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             received += self.poll_lane(lane);
         }
         self.stats.polls += 1;
-        self.stats.empty_polls += u64::from(received == 0);
+        if received == 0 {
+            self.stats.empty_polls += 1;
+            self.busy.end_empty_round();
+        } else {
+            self.busy.end_round::<D::Clock>();
+        }
         received
     }
 
@@ -130,14 +165,18 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         }
     }
 
-    fn poll_lane(&mut self, lane: usize) -> usize {
-        let Lane { port, rx, role } = &mut self.lanes[lane];
+    fn poll_lane(&mut self, at: usize) -> usize {
+        let Lane { port, rx, role } = &mut self.lanes[at];
         let received = rx.recv(&mut self.burst);
         if received == 0 {
             return 0;
         }
+        let begun = self.busy.begin::<D::Clock>();
         let (port, role) = (*port, *role);
         let current = self.end.current_mut();
+        // Without histograms nothing is timed.
+        let is_timed = current.latency.is_some();
+        let arrived = is_timed.then(|| begun.unwrap_or_else(D::Clock::now));
         let mut outlets = Outlets {
             tools: &mut self.tools,
             links_up: &self.links_up,
@@ -150,26 +189,46 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         };
         let (burst, scratch) = (&mut self.burst, &mut self.scratch);
         let bytes = mirror_burst(&current.view, port, fate, burst, scratch, &mut outlets);
-        let rx_stats = &mut self.stats.ports[port.at()];
-        rx_stats.rx_packets += received as u64;
-        rx_stats.rx_bytes += bytes as u64;
+        let lane = &mut self.stats.lanes[at];
+        lane.packets += received as u64;
+        lane.bytes += bytes as u64;
+        lane.bursts += 1;
+        lane.full_bursts += u64::from(received == BURST_MAX);
 
         // The originals go first: no frame of the wire waits for a copy.
         match role {
-            Role::Wire(peer) => self.forward(port, peer, received, bytes),
+            Role::Wire(peer) => self.forward(port, peer, received, bytes, arrived),
             Role::Tap => self.end_frames(port, Ended::Tap, received),
             Role::Idle => self.end_frames(port, Ended::NotTapped, received),
         }
-        let sessions = &mut self.end.current_mut().stats.sessions;
-        for (tool, stats) in self.tools.iter_mut().zip(&mut self.stats.ports) {
-            if let Some(tool) = tool {
-                tool.flush(stats, sessions);
-            }
-        }
+        self.flush_tools(arrived);
         received
     }
 
-    fn forward(&mut self, port: PortIndex, peer: PortIndex, received: usize, bytes: usize) {
+    /// Sends the copies. `arrived`: when their frames had been received, where that is measured.
+    fn flush_tools(&mut self, arrived: Option<u64>) {
+        let current = self.end.current_mut();
+        for (tool, stats) in self.tools.iter_mut().zip(&mut self.stats.ports) {
+            let Some(tool) = tool else { continue };
+            let sent_before = stats.tx_packets;
+            tool.flush(stats, &mut current.stats.sessions);
+            let sent = stats.tx_packets - sent_before;
+            if let (Some(arrived), Some(latency), 1..) = (arrived, &mut current.latency, sent) {
+                let ticks = D::Clock::now().saturating_sub(arrived);
+                record(&mut latency.copy, self.scale.ns(ticks), sent);
+            }
+        }
+    }
+
+    /// Sends a burst on. `arrived`: when it had been received, where that is measured.
+    fn forward(
+        &mut self,
+        port: PortIndex,
+        peer: PortIndex,
+        received: usize,
+        bytes: usize,
+        arrived: Option<u64>,
+    ) {
         let Some(tx) = &mut self.wires[peer.at()] else {
             return self.end_frames(port, Ended::WireCongested, received);
         };
@@ -179,6 +238,12 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             end_chains(&mut self.burst, &mut self.stats.ports[port.at()])
         };
         let accepted = tx.send(&mut self.burst);
+        if let (Some(arrived), Some(latency), 1..) =
+            (arrived, &mut self.end.current_mut().latency, accepted)
+        {
+            let ticks = D::Clock::now().saturating_sub(arrived);
+            record(&mut latency.wire, self.scale.ns(ticks), accepted as u64);
+        }
         // Usually nothing is left: the bytes sent are counted without touching the frames again.
         let left: usize = self.burst.frames().iter().map(Mbuf::len).sum();
         let rx_stats = &mut self.stats.ports[port.at()];
@@ -187,6 +252,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         let tx_stats = &mut self.stats.ports[peer.at()];
         tx_stats.tx_packets += accepted as u64;
         tx_stats.tx_bytes += (bytes - left) as u64;
+        tx_stats.tx_refused += self.burst.len() as u64;
         D::Mbuf::free_bulk(&mut self.burst);
     }
 
@@ -195,15 +261,51 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         D::Mbuf::free_bulk(&mut self.burst);
     }
 
-    fn fill(&self, report: &mut ReportBuffer) {
-        let current = self.end.current();
+    /// What the time since the beginning went into.
+    fn time(&self) -> TimeStats {
+        let total = D::Clock::now().saturating_sub(self.began);
+        TimeStats {
+            total_ns: self.scale.ns(total),
+            busy_ns: self.scale.ns(self.busy.ticks()),
+            asleep_ns: self.scale.ns(self.idling.asleep_ticks()),
+            sleeps: self.idling.sleeps(),
+        }
+    }
+
+    fn fill(&mut self, report: &mut ReportBuffer) {
+        let lanes = self.stats.lanes.iter().zip(&self.lanes);
         report.worker.ports.copy_from_slice(&self.stats.ports);
         report.worker.unmirrored = self.stats.unmirrored;
         report.worker.polls = self.stats.polls;
         report.worker.empty_polls = self.stats.empty_polls;
+        for (to, (from, lane)) in report.worker.lanes.iter_mut().zip(lanes) {
+            *to = LaneStats { waiting: lane.rx.waiting(), ..*from };
+        }
+        report.worker.time = self.time();
+        let current = self.end.current_mut();
         report.is_complete =
             report.generation == current.generation && report.view.copy_from(&current.stats);
+        if report.is_complete && report.latency.is_some() && current.latency.is_some() {
+            // No copy: the histograms are large, and the wire waits.
+            core::mem::swap(&mut report.latency, &mut current.latency);
+        }
     }
+}
+
+/// The queues that a worker has.
+fn queues<D: Devices>(
+    lanes: &[Lane<D>],
+    wires: &[Option<D::Tx>],
+    tools: &[Option<ToolPort<D>>],
+) -> Queues {
+    let rx = lanes.iter().map(|lane| (lane.port, lane.rx.number())).collect();
+    let ports = (0..).map(PortIndex);
+    let wires =
+        ports.clone().zip(wires).filter_map(|(port, tx)| Some((port, tx.as_ref()?.number())));
+    let tools = ports.zip(tools).filter_map(|(port, tool)| Some((port, tool.as_ref()?.queue())));
+    let mut tx: Vec<_> = wires.chain(tools).collect();
+    tx.sort_unstable();
+    Queues { rx, tx }
 }
 
 impl<D: Devices, T> Drop for Worker<D, T> {

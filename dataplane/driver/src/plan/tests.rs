@@ -14,7 +14,7 @@ fn snapshot(devices: [&str; 4], mtu: u16) -> Snapshot {
     Snapshot {
         epoch: 1,
         appliance_id: "t".to_owned(),
-        dataplane: DataplaneSpec { workers: vec![0, 1], ..DataplaneSpec::default() },
+        dataplane: DataplaneSpec::new(vec![0, 1]),
         ports: ports.collect(),
         links: vec![LinkSpec {
             name: "wire".to_owned(),

@@ -13,7 +13,9 @@ use driver::{
 };
 use engine::burst::Burst;
 use engine::port::{Mbuf as _, Mempool as _, RxQueue as _};
-use engine::snapshot::{DataplaneSpec, ExemptSpec, LinkSpec, PortSpec, Snapshot, VxlanSpec};
+use engine::snapshot::{
+    DataplaneSpec, ExemptSpec, IdleSpec, LinkSpec, PortSpec, Snapshot, VxlanSpec,
+};
 use engine::units::PortIndex;
 
 const CHILD: &str = "LINETAP_TEST_CHILD";
@@ -175,7 +177,7 @@ pub(crate) fn wire(ports: Vec<PortSpec>) -> Snapshot {
     Snapshot {
         epoch: 1,
         appliance_id: "t".to_owned(),
-        dataplane: DataplaneSpec { workers: vec![0], ..DataplaneSpec::default() },
+        dataplane: DataplaneSpec { idle: IdleSpec::Adaptive, ..DataplaneSpec::new(vec![0]) },
         ports,
         links: vec![LinkSpec {
             name: "wire".to_owned(),

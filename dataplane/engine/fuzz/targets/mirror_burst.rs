@@ -23,6 +23,7 @@ fn behaviour([segment_len, wire, tool, pool]: [u8; 4]) -> Behaviour {
         refuses_every: NonZeroU64::new(u64::from(byte >> 2 & 3)),
         is_down: byte & 0xc3 == 0xc2,
         refuses_chains: byte & 0xc3 == 0x82,
+        takes_ns: 0,
     };
     let segment_len = if segment_len == 0 { usize::MAX } else { usize::from(segment_len) };
     let pool = if pool < 128 { 4096 } else { usize::from(pool - 128) };

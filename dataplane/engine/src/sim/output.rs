@@ -9,6 +9,7 @@ use std::rc::Rc;
 use crate::burst::Burst;
 use crate::port::{Mbuf, TxQueue};
 
+use super::clock::SimClock;
 use super::mbuf::SimMbuf;
 use super::writer::CaptureWriter;
 
@@ -36,6 +37,8 @@ pub struct TxFaults {
     /// Keeps up to so many frames, as a ring does that nobody empties, and takes no more. They are
     /// sent when this ends.
     pub holds: Option<usize>,
+    /// What each call takes, by [`SimClock`].
+    pub takes_ns: u64,
 }
 
 impl Default for TxFaults {
@@ -47,6 +50,7 @@ impl Default for TxFaults {
             is_down: false,
             refuses_chains: false,
             holds: None,
+            takes_ns: 0,
         }
     }
 }
@@ -146,6 +150,7 @@ impl TxQueue for SimTx {
     fn send<const N: usize>(&mut self, burst: &mut Burst<SimMbuf, N>) -> usize {
         let state = &mut *self.state.borrow_mut();
         state.calls += 1;
+        SimClock::advance(state.faults.takes_ns);
         let refused = state.faults.refuses_every.is_some_and(|n| state.calls % n == 0);
         if refused || state.faults.is_down {
             return 0;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 #![expect(unreachable_pub, reason = "a test has no outside")]
 
+mod measures;
 mod scenario;
 mod sharing;
 
@@ -156,6 +157,7 @@ proptest! {
         appliance.run();
         let report = appliance.report();
         conserves(&report);
+        measures::queues_add_up(&report, &appliance.roster.workers());
         let received: u64 = report.ports.iter().map(|port| port.rx_packets).sum();
         prop_assert_eq!(received, frames.len() as u64);
         // What was counted as sent is what the devices got.

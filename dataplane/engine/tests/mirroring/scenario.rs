@@ -105,7 +105,7 @@ pub fn snapshot() -> Snapshot {
     Snapshot {
         epoch: 1,
         appliance_id: "test".into(),
-        dataplane: DataplaneSpec { workers: vec![1], ..DataplaneSpec::default() },
+        dataplane: DataplaneSpec::new(vec![1]),
         ports: ["lan", "wan", "span", "tool"].map(port).into(),
         links: vec![LinkSpec { name: "wire".into(), ports: [LAN, WAN], forward: true }],
         spans: vec![SPAN],
@@ -212,7 +212,7 @@ impl Appliance {
     }
 }
 
-fn feed(frames: &[(PortIndex, Vec<u8>)], segment_len: usize) -> SimFeed {
+pub fn feed(frames: &[(PortIndex, Vec<u8>)], segment_len: usize) -> SimFeed {
     let feed = SimFeed::in_segments(segment_len);
     for port in [LAN, WAN, SPAN, TOOL] {
         let own = frames.iter().enumerate().filter(|(_, (at, _))| *at == port);
@@ -221,7 +221,7 @@ fn feed(frames: &[(PortIndex, Vec<u8>)], segment_len: usize) -> SimFeed {
     feed
 }
 
-fn worker(
+pub fn worker(
     snapshot: &Snapshot,
     feed: &SimFeed,
     outputs: &[SimOutput],

@@ -30,6 +30,7 @@ const OPEN: TxFaults = TxFaults {
     is_down: false,
     refuses_chains: false,
     holds: None,
+    takes_ns: 0,
 };
 
 #[test]

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use driver::hardware::{Hardware, LivePort, WorkerParts};
 use driver::plan::PortPlan;
 use driver::{Eal, Mempool, free_pools};
+use engine::latency::{Latency, PackedLatency};
 use engine::report::{LiveReport, NeighborState, PoolState, PortState, Report};
 use engine::roster::Roster;
 use engine::snapshot::{MemberSpec, NeighborSpec, Snapshot};
@@ -236,6 +237,7 @@ impl Dataplane {
                 link_up,
                 speed_mbps,
                 share_len_min: live.share_len_min,
+                losses: live.port.losses(),
                 xstats: live.port.xstats(),
             }
         });
@@ -249,6 +251,7 @@ impl Dataplane {
             pid: std::process::id(),
             ports: ports.collect(),
             workers: self.roster.workers(),
+            latency: self.roster.latency().and_then(packed),
             neighbors: neighbors.collect(),
             pools: self.pools.iter().map(pool_state).collect(),
         }
@@ -274,6 +277,10 @@ fn members(snapshot: &Snapshot) -> impl Iterator<Item = (&str, PortIndex, &Membe
     snapshot.targets.iter().flat_map(|target| {
         target.members.iter().map(|member| (target.id.as_str(), target.port, member))
     })
+}
+
+fn packed(latency: &Latency) -> Option<PackedLatency> {
+    latency.pack().inspect_err(|error| log::error!("times can't be told: {error}")).ok()
 }
 
 fn pool_state(pool: &Mempool) -> PoolState {
@@ -320,7 +327,7 @@ pub(crate) mod tests {
         Snapshot {
             epoch: 1,
             appliance_id: "t".to_owned(),
-            dataplane: DataplaneSpec { workers: vec![0], ..DataplaneSpec::default() },
+            dataplane: DataplaneSpec::new(vec![0]),
             ports: vec![],
             links: vec![],
             spans: vec![],

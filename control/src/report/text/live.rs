@@ -1,0 +1,158 @@
+//! What only a running data plane has: workers and their queues, neighbours, pools.
+
+use comfy_table::Table;
+use engine::report::{LiveReport, WorkerState};
+use hdrhistogram::Histogram;
+
+use super::super::latency::{self, Times};
+use super::{Change, section, table};
+
+/// All of it. Shares of time and latencies are those since the earlier report, or else since the
+/// start.
+pub(super) fn sections(live: &LiveReport, change: Option<Change<'_>>, out: &mut String) {
+    section(out, &latencies(live, change));
+    section(out, &workers(live, change));
+    section(out, &rx_queues(live));
+    section(out, &tx_queues(live));
+    section(out, &neighbors(live));
+    section(out, &pools(live));
+}
+
+fn latencies(live: &LiveReport, change: Option<Change<'_>>) -> Table {
+    let mut table =
+        table(&["LATENCY", " PACKETS", " MEDIAN", " 90 %", " 99 %", " 99.9 %", " LONGEST"]);
+    let Some(mut latency) = latency::of(live) else { return table };
+    let before = change.and_then(|change| latency::of(change.before.live.as_ref()?));
+    if let Some(before) = before {
+        latency = latency::since(latency, &before);
+    }
+    table.add_row(times("wire: received to forwarded", &latency.wire));
+    table.add_row(times("copy: received to sent to the tool", &latency.copy));
+    table
+}
+
+fn times(what: &str, histogram: &Histogram<u64>) -> Vec<String> {
+    let times = Times::of(histogram);
+    let told = |of: fn(&Times) -> u64| times.as_ref().map_or("-".to_owned(), |it| time(of(it)));
+    vec![
+        what.to_owned(),
+        histogram.len().to_string(),
+        told(|it| it.p50_ns),
+        told(|it| it.p90_ns),
+        told(|it| it.p99_ns),
+        told(|it| it.p999_ns),
+        told(|it| it.max_ns),
+    ]
+}
+
+/// A time in a unit that leaves few digits.
+fn time(ns: u64) -> String {
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{} us", tenths(ns, 1_000)),
+        1_000_000..1_000_000_000 => format!("{} ms", tenths(ns, 1_000_000)),
+        _ => format!("{} s", tenths(ns, 1_000_000_000)),
+    }
+}
+
+fn workers(live: &LiveReport, change: Option<Change<'_>>) -> Table {
+    let mut table =
+        table(&["WORKER", " SNAPSHOT", " BUSY", " ASLEEP", " SLEEPS", " ROUNDS", " EMPTY ROUNDS"]);
+    for worker in &live.workers {
+        let before = change.and_then(|change| {
+            let workers = &change.before.live.as_ref()?.workers;
+            workers.iter().find(|before| before.core == worker.core)
+        });
+        let since =
+            |time: fn(&WorkerState) -> u64| time(worker).saturating_sub(before.map_or(0, time));
+        let total = since(|it| it.total_ns);
+        table.add_row([
+            core(worker),
+            worker.epoch.to_string(),
+            share(since(|it| it.busy_ns), total),
+            share(since(|it| it.asleep_ns), total),
+            worker.sleeps.to_string(),
+            worker.polls.to_string(),
+            worker.empty_polls.to_string(),
+        ]);
+    }
+    table
+}
+
+fn rx_queues(live: &LiveReport) -> Table {
+    let mut table = table(&[
+        "RX QUEUE",
+        "WORKER",
+        " PACKETS",
+        " BYTES",
+        " BURSTS",
+        " PER BURST",
+        " FULL BURSTS",
+        " WAITING",
+    ]);
+    for worker in &live.workers {
+        for queue in &worker.rx {
+            let bursts = queue.polls.saturating_sub(queue.empty_polls);
+            table.add_row([
+                format!("{} {}", queue.port, queue.queue),
+                core(worker),
+                queue.packets.to_string(),
+                queue.bytes.to_string(),
+                bursts.to_string(),
+                tenths(queue.packets, bursts),
+                queue.full_bursts.to_string(),
+                queue.waiting.map_or_else(|| "not told".to_owned(), |frames| frames.to_string()),
+            ]);
+        }
+    }
+    table
+}
+
+fn tx_queues(live: &LiveReport) -> Table {
+    let mut table = table(&["TX QUEUE", "WORKER", " PACKETS", " BYTES", " REFUSED"]);
+    for worker in &live.workers {
+        for queue in &worker.tx {
+            table.add_row([
+                format!("{} {}", queue.port, queue.queue),
+                core(worker),
+                queue.packets.to_string(),
+                queue.bytes.to_string(),
+                queue.refused.to_string(),
+            ]);
+        }
+    }
+    table
+}
+
+fn core(worker: &WorkerState) -> String {
+    format!("core {}", worker.core)
+}
+
+/// A share in percent, with one decimal.
+fn share(part: u64, whole: u64) -> String {
+    format!("{} %", tenths(part.saturating_mul(100), whole))
+}
+
+/// A quotient with one decimal, rounded; nothing of nothing is 0.
+fn tenths(part: u64, whole: u64) -> String {
+    let whole = u128::from(whole.max(1));
+    let tenths = (u128::from(part) * 10 + whole / 2) / whole;
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+fn neighbors(live: &LiveReport) -> Table {
+    let mut table = table(&["TARGET", "ADDRESS", "NEIGHBOR"]);
+    for neighbor in &live.neighbors {
+        let mac = neighbor.mac.map_or("not known yet".to_owned(), |mac| mac.to_string());
+        table.add_row([neighbor.target.clone(), neighbor.address.to_string(), mac]);
+    }
+    table
+}
+
+fn pools(live: &LiveReport) -> Table {
+    let mut table = table(&["POOL", " BUFFERS", " IN USE"]);
+    for pool in &live.pools {
+        table.add_row([pool.name.clone(), pool.size.to_string(), pool.in_use.to_string()]);
+    }
+    table
+}
