@@ -1,0 +1,56 @@
+//! The worker's loop on DPDK's devices, to be counted, not timed: `scripts/instructions` runs it under
+//! callgrind.
+//!
+//! `stages CASE BURSTS`: so many bursts of 64 frames from a capture that repeats for ever, as
+//! `scripts/bench` has them, through one worker into null devices. Cases: `forward` (no sessions),
+//! `unmatched` (a session that matches nothing), `copy`, `share`, `prepend`, `three` (sessions).
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail, ensure};
+use benches::one_wire::{Case, capture, snapshot};
+use driver::hardware::{Hardware, plan};
+use driver::{Dpdk, Eal, EalConfig, Memory};
+use engine::burst::BURST_MAX;
+use engine::roster::Roster;
+use engine::view::{Neighbors, View};
+use engine::worker::Worker;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|it| !it.starts_with("--")).collect();
+    let [case, bursts] = arguments.as_slice() else { bail!("stages CASE BURSTS") };
+    let case: Case = case.parse()?;
+    let bursts: usize = bursts.parse().context("BURSTS is a number")?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("frames.pcap");
+    fs::write(&file, capture())?;
+    run(case, bursts, &file)
+}
+
+fn run(case: Case, bursts: usize, file: &Path) -> anyhow::Result<()> {
+    let snapshot = Arc::new(snapshot(case, &file.to_string_lossy())?);
+    let plans = plan(&snapshot).map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
+    // Valgrind has no room for the addresses that hugepages would be given.
+    let eal = Eal::start(&EalConfig { pci: Vec::new(), memory: Memory::Pages { mib: 256 } })?;
+    let hardware = Hardware::open(&eal, &snapshot, plans);
+    let Hardware { ports, workers, .. } =
+        hardware.map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
+    let view = View::compile(&snapshot, &Neighbors::default());
+    let view = Arc::new(view.map_err(|faults| anyhow::anyhow!("{faults:?}"))?);
+    let (mut roster, mut ends) = Roster::new(Arc::clone(&snapshot), &view);
+    let parts = workers.into_iter().next().context("one worker")?;
+    let end = ends.pop().context("one worker")?;
+    let mut worker = Worker::<Dpdk>::new(parts.lanes, parts.wires, parts.tools, end);
+    let received: usize = (0..bursts).map(|_| worker.poll()).sum();
+    ensure!(received == bursts * BURST_MAX, "only {received} frames came");
+    roster.request_report();
+    worker.poll();
+    ensure!(roster.collect_report(), "the worker did not answer");
+    let mirrored = roster.report().sessions.iter().map(|session| session.mirrored_packets).sum();
+    let expected = if case.copies() { received as u64 } else { 0 };
+    ensure!((expected..=expected + 64).contains(&mirrored), "{mirrored} copies, not {expected}");
+    drop((worker, ports));
+    Ok(())
+}
