@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use engine::snapshot::{CopySpec, DataplaneSpec, ExemptSpec, IdleSpec, MemorySpec, VxlanSpec};
+use engine::snapshot::{
+    CopySpec, DataplaneSpec, ExemptSpec, IdleSpec, MemorySpec, TX_DRAIN_US, TX_DRAIN_US_MAX,
+    VxlanSpec,
+};
 
 use super::table::{Placed, Table};
 use crate::fault::quoted;
@@ -57,12 +60,14 @@ pub(super) fn dataplane(table: Table<'_>) -> DataplaneSpec {
     let memory = memory(&table).unwrap_or(MemorySpec::Auto);
     let ways = [("auto", CopySpec::Auto), ("copy", CopySpec::Copy), ("share", CopySpec::Share)];
     let copies = table.choice("copies", &ways).unwrap_or(CopySpec::Auto);
+    let drain = table.integer("tx_drain_us", &(0..=TX_DRAIN_US_MAX));
+    let tx_drain_us = drain.map_or(TX_DRAIN_US, |drain| drain.value);
     let latency = table.flag("latency").unwrap_or(false);
     let idle = table
         .choice("idle", &[("poll", IdleSpec::Poll), ("adaptive", IdleSpec::Adaptive)])
         .unwrap_or(IdleSpec::Poll);
     table.finish();
-    DataplaneSpec { workers, memory, copies, latency, idle }
+    DataplaneSpec { workers, memory, copies, tx_drain_us, latency, idle }
 }
 
 fn memory(table: &Table<'_>) -> Option<MemorySpec> {

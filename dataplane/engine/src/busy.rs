@@ -26,12 +26,19 @@ impl Busy {
         self.since
     }
 
-    /// A round that received something has ended.
+    /// A round that received something has ended; returns the time.
     #[inline]
-    pub fn end_round<C: Clock>(&mut self) {
+    pub fn end_round<C: Clock>(&mut self) -> u64 {
         let now = C::now();
         self.ticks += now.saturating_sub(self.since.unwrap_or(now));
         self.since = Some(now);
+        now
+    }
+
+    /// When this round began, of one that has received something.
+    #[inline]
+    pub fn since(&self) -> u64 {
+        self.since.unwrap_or(0)
     }
 
     /// A round that received nothing has ended.

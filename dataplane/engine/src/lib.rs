@@ -78,5 +78,6 @@ mod sink;
 pub mod replicate;
 pub mod mirror;
 pub mod roster;
+mod drain;
 pub mod worker;
 pub mod sim;

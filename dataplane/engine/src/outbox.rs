@@ -108,10 +108,12 @@ impl<D: Devices> Outbox<D> {
         self.waiting.len()
     }
 
-    /// True when what waits fills a burst: it is to be flushed before the next one.
+    /// True when what waits is not to wait for more: it fills a burst, or the queue is congested.
     #[inline]
     pub fn has_enough(&self) -> bool {
-        self.waiting.len() >= ENOUGH || self.tallies.len() > TALLIES_MAX - 2 * COPIES_MAX
+        self.waiting.len() >= ENOUGH
+            || self.congested > 0
+            || self.tallies.len() > TALLIES_MAX - 2 * COPIES_MAX
     }
 
     /// How many more copies are worth being made: all, unless the queue did not take what it was

@@ -49,8 +49,13 @@ impl<T> Publisher<T> {
 }
 
 impl<T> Subscriber<T> {
-    /// Takes up what was published since; true when there was something. Cost without news: two
-    /// loads.
+    /// True when something was published since. Cost: two loads.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        !self.queues.down.is_empty()
+    }
+
+    /// Takes up what was published since; true when there was something.
     pub fn refresh(&mut self) -> bool {
         if self.queues.down.is_empty() || self.queues.back.is_full() {
             return false;

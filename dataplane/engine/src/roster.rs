@@ -42,6 +42,8 @@ pub struct WorkerView<T = CompiledTable> {
     pub latency: Option<Box<Latency>>,
     /// What the worker does while nothing comes.
     pub idle: IdleSpec,
+    /// Copies wait no longer for others, to leave with them.
+    pub tx_drain_ns: u64,
     /// What `stats` are counters of.
     names: Arc<Names>,
 }
@@ -270,6 +272,7 @@ impl<T> Roster<T> {
             generation: self.generation,
             latency: self.snapshot.dataplane.latency.then(Box::default),
             idle: self.snapshot.dataplane.idle,
+            tx_drain_ns: 1000 * u64::from(self.snapshot.dataplane.tx_drain_us),
             names: Arc::clone(&self.names),
         }
     }

@@ -52,11 +52,18 @@ pub struct DataplaneSpec {
     pub memory: MemorySpec,
     /// How copies are made of frames that go on.
     pub copies: CopySpec,
+    /// Microseconds that a copy waits at most for others, to leave with them; 0: it never waits.
+    pub tx_drain_us: u32,
     /// Times of frames and copies are measured.
     pub latency: bool,
     /// What workers do while nothing comes.
     pub idle: IdleSpec,
 }
+
+/// `[dataplane] tx_drain_us` where the file says nothing of it.
+pub const TX_DRAIN_US: u32 = 20;
+/// The most that it may be: a tool should not wait for a hundredth of a second.
+pub const TX_DRAIN_US_MAX: u32 = 10_000;
 
 impl DataplaneSpec {
     /// These workers, and everything else as when the file says nothing of it.
@@ -65,6 +72,7 @@ impl DataplaneSpec {
             workers,
             memory: MemorySpec::Auto,
             copies: CopySpec::Auto,
+            tx_drain_us: TX_DRAIN_US,
             latency: false,
             idle: IdleSpec::Poll,
         }

@@ -17,6 +17,12 @@ impl Scale {
         Self { factor: ((NS_PER_SECOND << FRACTION_BITS) + hz / 2) / hz }
     }
 
+    /// So many nanoseconds in ticks, rounded up. Cost: a division.
+    #[inline]
+    pub fn ticks(self, ns: u64) -> u64 {
+        (u128::from(ns) << FRACTION_BITS).div_ceil(self.factor.max(1)) as u64
+    }
+
     /// So many ticks in nanoseconds. Exact to a second in three years from 100 MHz on.
     #[inline]
     pub fn ns(self, ticks: u64) -> u64 {

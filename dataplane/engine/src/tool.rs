@@ -185,10 +185,10 @@ impl<D: Devices> ToolPort<D> {
         self.mixed.has_enough() || self.pooled.as_ref().is_some_and(Outbox::has_enough)
     }
 
-    /// True when a copy waits.
+    /// How many copies wait.
     #[inline]
-    pub fn has_some(&self) -> bool {
-        self.mixed.waiting() > 0 || self.pooled.as_ref().is_some_and(|pooled| pooled.waiting() > 0)
+    pub fn waiting(&self) -> usize {
+        self.mixed.waiting() + self.pooled.as_ref().map_or(0, Outbox::waiting)
     }
 
     /// Sessions have other indices from now on. Nothing may wait.

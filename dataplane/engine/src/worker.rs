@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::burst::{BURST_MAX, Burst};
 use crate::busy::Busy;
 use crate::copies::Outlets;
+use crate::drain::Drain;
 use crate::drop_reason::Ended;
 use crate::idling::Idling;
 use crate::latency::record;
@@ -55,6 +56,12 @@ pub struct Worker<D: Devices, T = CompiledTable> {
     links_up: Vec<bool>,
     /// By port: frames that a copy still holds may leave by it.
     shares_over: Vec<bool>,
+    /// By port: the copies that wait there.
+    drains: Vec<Drain>,
+    /// Copies wait somewhere.
+    holds_copies: bool,
+    /// In ticks, so long at most.
+    drain_ticks: u64,
     busy: Busy,
     idling: Idling,
     scale: Scale,
@@ -87,6 +94,8 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         let shares_over =
             wires.iter().map(|tx| tx.as_ref().is_some_and(TxQueue::takes_shared)).collect();
         end.introduce(queues(&lanes, &wires, &tools));
+        let scale = Scale::new(D::Clock::hz());
+        let drain_ticks = scale.ticks(end.current().tx_drain_ns);
         let mut worker = Self {
             lanes,
             wires,
@@ -97,9 +106,12 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             burst: Burst::new(),
             links_up: vec![true; ports],
             shares_over,
+            drains: (0..ports).map(|_| Drain::default()).collect(),
+            holds_copies: false,
+            drain_ticks,
             busy: Busy::default(),
             idling: Idling::default(),
-            scale: Scale::new(D::Clock::hz()),
+            scale,
             began: D::Clock::now(),
         };
         worker.check_links();
@@ -139,20 +151,28 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         if received == 0 {
             self.stats.empty_polls += 1;
             self.busy.end_empty_round();
+            // There is nothing else to do.
+            self.flush_all();
         } else {
-            self.busy.end_round::<D::Clock>();
+            let now = self.busy.end_round::<D::Clock>();
+            self.flush_due(now);
         }
         received
     }
 
     /// What happens between bursts: a new view is taken up, a report is answered.
     fn at_boundary(&mut self) {
-        if self.end.refresh() {
-            self.tools.iter_mut().flatten().for_each(ToolPort::forget_sessions);
-        }
-        if let Some(mut report) = self.end.requested() {
-            self.fill(&mut report);
-            self.end.answer(report);
+        if self.end.has_news() {
+            // What waits is counted by the view that wanted it, and before it is told.
+            self.flush_all();
+            if self.end.refresh() {
+                self.tools.iter_mut().flatten().for_each(ToolPort::forget_sessions);
+                self.drain_ticks = self.scale.ticks(self.end.current().tx_drain_ns);
+            }
+            if let Some(mut report) = self.end.requested() {
+                self.fill(&mut report);
+                self.end.answer(report);
+            }
         }
         if self.stats.polls.is_multiple_of(ROUNDS_PER_LINK_CHECK) {
             self.check_links();
@@ -201,22 +221,66 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             Role::Tap => self.end_frames(port, Ended::Tap, received),
             Role::Idle => self.end_frames(port, Ended::NotTapped, received),
         }
-        self.flush_tools(arrived);
+        self.send_copies(arrived.unwrap_or_else(|| self.busy.since()));
         received
     }
 
-    /// Sends the copies. `arrived`: when their frames had been received, where that is measured.
-    fn flush_tools(&mut self, arrived: Option<u64>) {
-        let current = self.end.current_mut();
-        for (tool, stats) in self.tools.iter_mut().zip(&mut self.stats.ports) {
-            let Some(tool) = tool else { continue };
-            let sent_before = stats.tx_packets;
-            tool.flush(stats, &mut current.stats.sessions);
-            let sent = stats.tx_packets - sent_before;
-            if let (Some(arrived), Some(latency), 1..) = (arrived, &mut current.latency, sent) {
-                let ticks = D::Clock::now().saturating_sub(arrived);
-                record(&mut latency.copy, self.scale.ns(ticks), sent);
+    /// Sends the copies of tool ports that have a burst of them; others wait. `arrived`: when their
+    /// frames had been received.
+    fn send_copies(&mut self, arrived: u64) {
+        for at in 0..self.tools.len() {
+            let Some(tool) = &self.tools[at] else { continue };
+            let waiting = tool.waiting();
+            if waiting > 0 {
+                let is_full = tool.has_enough() || self.drain_ticks == 0;
+                self.drains[at].note(arrived, waiting);
+                self.holds_copies = true;
+                if is_full {
+                    self.flush(at);
+                }
             }
+        }
+    }
+
+    /// Sends the copies that have waited as long as they may.
+    #[inline]
+    fn flush_due(&mut self, now: u64) {
+        if !self.holds_copies {
+            return;
+        }
+        self.holds_copies = false;
+        for at in 0..self.drains.len() {
+            if self.drains[at].is_due(now, self.drain_ticks) {
+                self.flush(at);
+            }
+            self.holds_copies |= !self.drains[at].is_empty();
+        }
+    }
+
+    /// Sends all copies.
+    #[inline]
+    fn flush_all(&mut self) {
+        if self.holds_copies {
+            (0..self.tools.len()).for_each(|at| self.flush(at));
+            self.holds_copies = false;
+        }
+    }
+
+    /// Sends the copies that wait in a tool port.
+    fn flush(&mut self, at: usize) {
+        let (Some(tool), stats) = (&mut self.tools[at], &mut self.stats.ports[at]) else { return };
+        let current = self.end.current_mut();
+        let sent_before = stats.tx_packets;
+        tool.flush(stats, &mut current.stats.sessions);
+        let sent = (stats.tx_packets - sent_before) as usize;
+        if let Some(latency) = &mut current.latency {
+            let now = D::Clock::now();
+            self.drains[at].leave(sent, |arrived, copies| {
+                let ns = self.scale.ns(now.saturating_sub(arrived));
+                record(&mut latency.copy, ns, copies as u64);
+            });
+        } else {
+            self.drains[at].leave(0, |_, _| ());
         }
     }
 

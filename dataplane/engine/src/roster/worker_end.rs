@@ -73,6 +73,12 @@ impl<T> WorkerEnd<T> {
         debug_assert!(is_first, "a worker has one set of queues");
     }
 
+    /// True when there may be a new view or a question. Cost: some loads.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.views.has_news() || !self.reports.requests.is_empty()
+    }
+
     /// Takes up a new view; false when there is none.
     pub fn refresh(&mut self) -> bool {
         let is_new = self.views.refresh();
@@ -94,7 +100,7 @@ impl<T> WorkerEnd<T> {
 
     /// A buffer to be filled, if the publisher asked.
     pub fn requested(&self) -> Option<Box<ReportBuffer>> {
-        if self.reports.requests.is_empty() { None } else { self.reports.requests.pop() }
+        self.reports.requests.pop()
     }
 
     /// Gives the filled buffer back.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 #![expect(unreachable_pub, reason = "a test has no outside")]
 
+mod draining;
 mod measures;
 mod scenario;
 mod sharing;

@@ -198,6 +198,8 @@ impl Appliance {
         while !self.feed.is_done() {
             self.worker.poll();
         }
+        // What still waits leaves when nothing comes.
+        self.worker.poll();
     }
 
     pub fn report(&mut self) -> Report {
