@@ -115,13 +115,13 @@ fn times_json(histogram: &Histogram<u64>) -> Value {
     let times = Times::of(histogram);
     json!({
         "packets": histogram.len(),
-        "mean_ns": times.map(|times| times.mean_ns),
-        "min_ns": times.map(|times| times.min_ns),
-        "p50_ns": times.map(|times| times.p50_ns),
-        "p90_ns": times.map(|times| times.p90_ns),
-        "p99_ns": times.map(|times| times.p99_ns),
-        "p999_ns": times.map(|times| times.p999_ns),
-        "max_ns": times.map(|times| times.max_ns),
+        "mean_ns": times.map(|times| times.mean),
+        "min_ns": times.map(|times| times.min),
+        "p50_ns": times.map(|times| times.p50),
+        "p90_ns": times.map(|times| times.p90),
+        "p99_ns": times.map(|times| times.p99),
+        "p999_ns": times.map(|times| times.p999),
+        "max_ns": times.map(|times| times.max),
     })
 }
 

@@ -7,25 +7,25 @@ use hdrhistogram::Histogram;
 /// What is told of a histogram; times in nanoseconds. Absent of no packets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Times {
-    pub(super) mean_ns: f64,
-    pub(super) min_ns: u64,
-    pub(super) p50_ns: u64,
-    pub(super) p90_ns: u64,
-    pub(super) p99_ns: u64,
-    pub(super) p999_ns: u64,
-    pub(super) max_ns: u64,
+    pub(super) mean: f64,
+    pub(super) min: u64,
+    pub(super) p50: u64,
+    pub(super) p90: u64,
+    pub(super) p99: u64,
+    pub(super) p999: u64,
+    pub(super) max: u64,
 }
 
 impl Times {
     pub(super) fn of(histogram: &Histogram<u64>) -> Option<Self> {
         (!histogram.is_empty()).then(|| Self {
-            mean_ns: histogram.mean(),
-            min_ns: histogram.min(),
-            p50_ns: histogram.value_at_quantile(0.5),
-            p90_ns: histogram.value_at_quantile(0.9),
-            p99_ns: histogram.value_at_quantile(0.99),
-            p999_ns: histogram.value_at_quantile(0.999),
-            max_ns: histogram.max(),
+            mean: histogram.mean(),
+            min: histogram.min(),
+            p50: histogram.value_at_quantile(0.5),
+            p90: histogram.value_at_quantile(0.9),
+            p99: histogram.value_at_quantile(0.99),
+            p999: histogram.value_at_quantile(0.999),
+            max: histogram.max(),
         })
     }
 }
@@ -61,9 +61,9 @@ mod tests {
             record(&mut latency.wire, ns, 10);
         }
         let times = Times::of(&latency.wire).unwrap();
-        assert_eq!((times.min_ns, times.p50_ns, times.p90_ns), (1, 500, 900));
-        assert_eq!((times.p99_ns, times.p999_ns, times.max_ns), (990, 999, 1000));
-        assert!((times.mean_ns - 500.5).abs() < 0.01, "{}", times.mean_ns);
+        assert_eq!((times.min, times.p50, times.p90), (1, 500, 900));
+        assert_eq!((times.p99, times.p999, times.max), (990, 999, 1000));
+        assert!((times.mean - 500.5).abs() < 0.01, "{}", times.mean);
     }
 
     #[test]

@@ -41,13 +41,11 @@ impl Idling {
     #[inline]
     pub fn rest<C: Clock>(&mut self) {
         self.empty_rounds = self.empty_rounds.saturating_add(1);
-        match self.empty_rounds {
-            ..=SPIN_ROUNDS => {}
-            ..=AWAKE_ROUNDS => {
-                self.next_sleep = SLEEP_MIN;
-                C::pause();
-            }
-            _ => self.sleep::<C>(),
+        if self.empty_rounds > AWAKE_ROUNDS {
+            self.sleep::<C>();
+        } else if self.empty_rounds > SPIN_ROUNDS {
+            self.next_sleep = SLEEP_MIN;
+            C::pause();
         }
     }
 

@@ -37,11 +37,11 @@ fn times(what: &str, histogram: &Histogram<u64>) -> Vec<String> {
     vec![
         what.to_owned(),
         histogram.len().to_string(),
-        told(|it| it.p50_ns),
-        told(|it| it.p90_ns),
-        told(|it| it.p99_ns),
-        told(|it| it.p999_ns),
-        told(|it| it.max_ns),
+        told(|it| it.p50),
+        told(|it| it.p90),
+        told(|it| it.p99),
+        told(|it| it.p999),
+        told(|it| it.max),
     ]
 }
 

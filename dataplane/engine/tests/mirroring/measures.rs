@@ -44,7 +44,7 @@ fn each_queue_tells_what_it_did() {
     let frames = [mirrored(LAN, 130), mirrored(SPAN, 3)].concat();
     let tool = TxFaults { accepts_per_call: 40, ..TxFaults::default() };
     let wire = TxFaults { accepts_per_call: 60, ..TxFaults::default() };
-    let behaviour = Behaviour { tool, wire, ..Behaviour::default() };
+    let behaviour = Behaviour { wire, tool, ..Behaviour::default() };
     let mut appliance = Appliance::new(snapshot(), &frames, behaviour);
     appliance.run();
     for _ in 0..4 {
