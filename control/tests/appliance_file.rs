@@ -4,7 +4,7 @@ mod common;
 
 use common::{CONFIG, TEMPLATE, config_fault, load, load_in, with};
 use control::config::{Mode, OFFLINE_NEIGHBOR_MAC, OFFLINE_PORT_MAC};
-use engine::snapshot::{MemorySpec, NeighborSpec};
+use engine::snapshot::{IdleSpec, MemorySpec, NeighborSpec};
 
 #[test]
 fn what_is_left_out_has_its_default() {
@@ -15,6 +15,8 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(appliance.run_dir.to_str(), Some("/run/linetap"));
     assert_eq!(appliance.dataplane.workers, [1]);
     assert_eq!(appliance.dataplane.memory, MemorySpec::Auto);
+    assert!(!appliance.dataplane.latency);
+    assert_eq!(appliance.dataplane.idle, IdleSpec::Poll);
     assert_eq!(appliance.ports[0].mtu, 1500);
     assert_eq!(appliance.ports[0].mac, None);
     assert!(appliance.links[0].forward);
@@ -165,6 +167,16 @@ const BREACHES: &[(&str, &str, &str)] = &[
         "[[link]]",
         "[dataplane]\nworkers = []\n[[link]]",
         "[dataplane]: workers is empty; name at least one core, like [1]",
+    ),
+    (
+        "[[link]]",
+        "[dataplane]\nidle = \"adaptiv\"\n[[link]]",
+        "[dataplane]: idle is \"adaptiv\"; write \"poll\" or \"adaptive\"; did you mean \"adaptive\"?",
+    ),
+    (
+        "[[link]]",
+        "[dataplane]\nlatency = \"yes\"\n[[link]]",
+        "[dataplane]: latency must be true or false without quotes, not the text \"yes\"",
     ),
     (
         "[[link]]",

@@ -126,7 +126,7 @@ fn what_dies_is_started_again_and_all_ends_with_the_counters() {
     up.signal(Signal::SIGINT);
     up.end();
     let log = up.log();
-    assert!(log.contains("lan   1234567   0    1234567"), "{log}");
+    assert!(log.contains("lan   1234567  234    1234567"), "{log}");
     assert!(log.contains("conservation: ok"), "{log}");
     assert!(case.processes("linetapd").is_empty());
     for process in stand_ins(&log) {

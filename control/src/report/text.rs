@@ -29,13 +29,16 @@ pub fn to_text(report: &Report, change: Option<Change<'_>>, rules_max: usize) ->
         heading(report, live, &mut out);
     }
     section(&mut out, &ports(report, change));
+    if let Some(live) = &report.live {
+        live::performance(live, change, &mut out);
+    }
     section(&mut out, &sessions(report, change));
     rules(report, rules_max, &mut out);
     let unmirrored = named(Unmirrored::ALL.iter().map(|it| it.name()), &report.unmirrored);
     // Written to memory, which never fails.
     let _ = writeln!(out, "\nnot mirrored: {unmirrored}");
     if let Some(live) = &report.live {
-        live::sections(live, change, &mut out);
+        live::details(live, &mut out);
     }
     let broken = violations(report);
     if broken.is_empty() {

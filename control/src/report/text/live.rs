@@ -7,11 +7,14 @@ use hdrhistogram::Histogram;
 use super::super::latency::{self, Times};
 use super::{Change, section, table};
 
-/// All of it. Shares of time and latencies are those since the earlier report, or else since the
-/// start.
-pub(super) fn sections(live: &LiveReport, change: Option<Change<'_>>, out: &mut String) {
-    section(out, &latencies(live, change));
+/// How busy workers are, and how long packets take: since the earlier report, or else since the start.
+pub(super) fn performance(live: &LiveReport, change: Option<Change<'_>>, out: &mut String) {
     section(out, &workers(live, change));
+    section(out, &latencies(live, change));
+}
+
+/// What one looks at when something is wrong.
+pub(super) fn details(live: &LiveReport, out: &mut String) {
     section(out, &rx_queues(live));
     section(out, &tx_queues(live));
     section(out, &neighbors(live));
