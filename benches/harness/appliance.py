@@ -5,6 +5,9 @@ import pathlib
 import signal
 import subprocess
 import time
+from typing import NamedTuple
+
+from harness.template import SOURCE, TOOL, template
 
 CONFIG = """[appliance]
 id = "bench"
@@ -13,7 +16,7 @@ run_dir = "{dir}/run"
 
 [dataplane]
 workers = [{core}]
-
+{copies}
 [[port]]
 name = "lan"
 device = "{rx}"
@@ -27,12 +30,12 @@ mtu = 9000
 
 {wire}
 [[interface]]
-id = "eni-0a000000000000001"
+id = "{source}"
 port = "lan"
 {mac}
 
 [[tool]]
-id = "eni-0b000000000000001"
+id = "{tool}"
 port = "tool"
 address = "192.0.2.10"
 mac = "02:00:00:00:0b:01"
@@ -40,71 +43,53 @@ mac = "02:00:00:00:0b:01"
 [quotas]
 rules_per_filter = 100000
 """
+LOG_LINES = 15
 
 
-def config(directory, rx, mode, core):
-    """The appliance file: `mode` is forward, inline (both a link) or span."""
-    is_link = mode != "span"
+class Failed(Exception):
+    """A peer did not start, or did not do what it is measured at."""
+
+
+def config(directory, rx, is_span, core, copies=None):
+    """The appliance file: a span port, or a link. `copies`: a way to copy that is forced."""
     return CONFIG.format(
         dir=directory,
         core=core,
         rx=rx,
-        wan='[[port]]\nname = "wan"\ndevice = "net_null9,no-rx=1"\n' if is_link else "",
-        wire='[[link]]\nname = "wire"\nports = ["lan", "wan"]\n' if is_link else '[[span]]\nport = "lan"\n',
-        mac="" if is_link else 'mac = ["02:00:00:00:aa:01"]',
+        source=SOURCE,
+        tool=TOOL,
+        copies=f'copies = "{copies}"\n' if copies else "",
+        wan="" if is_span else '[[port]]\nname = "wan"\ndevice = "net_null9,no-rx=1"\n',
+        wire='[[span]]\nport = "lan"\n' if is_span else '[[link]]\nname = "wire"\nports = ["lan", "wan"]\n',
+        mac='mac = ["02:00:00:00:aa:01"]' if is_span else "",
     )
 
 
-def template(mode, rules):
-    """A session whose last two of `rules` rules take everything, behind others in the networks of the
-    traffic; none for forwarding alone."""
-    resources = {}
-    if mode == "forward":
-        # A template without sessions still needs something in it.
-        resources["Filter"] = {"Type": "AWS::EC2::TrafficMirrorFilter"}
-        return json.dumps({"Resources": resources})
-    resources["Filter"] = {"Type": "AWS::EC2::TrafficMirrorFilter"}
-    resources["Target"] = {
-        "Type": "AWS::EC2::TrafficMirrorTarget",
-        "Properties": {"NetworkInterfaceId": "eni-0b000000000000001"},
-    }
-    resources["Session"] = {
-        "Type": "AWS::EC2::TrafficMirrorSession",
-        "Properties": {
-            "NetworkInterfaceId": "eni-0a000000000000001",
-            "TrafficMirrorTargetId": {"Ref": "Target"},
-            "TrafficMirrorFilterId": {"Ref": "Filter"},
-            "SessionNumber": 1,
-        },
-    }
-    for n in range(rules):
-        last = rules - n  # 2 and 1 are the catch-alls of the two families
-        everything = {2: "0.0.0.0/0", 1: "::/0"}.get(last)
-        properties = {
-            "TrafficMirrorFilterId": {"Ref": "Filter"},
-            "TrafficDirection": "egress",
-            "RuleNumber": n + 1,
-            "RuleAction": "accept" if last <= 2 else "reject",
-            "SourceCidrBlock": everything or f"10.{n * 7 % 256}.{n * 13 % 256}.0/{20 + n % 8}",
-            "DestinationCidrBlock": everything or f"192.168.{n // 250}.{n % 250}/32",
-        }
-        if last > 2:
-            properties |= {"Protocol": 6, "DestinationPortRange": {"FromPort": 440 + n % 50, "ToPort": 8443}}
-        resources[f"Rule{n}"] = {"Type": "AWS::EC2::TrafficMirrorFilterRule", "Properties": properties}
-    return json.dumps({"Resources": resources})
+def end_of(log):
+    """The last lines of a log, for a message."""
+    return "\n".join(pathlib.Path(log).read_text(errors="replace").splitlines()[-LOG_LINES:])
+
+
+class Rates(NamedTuple):
+    """Packets per second, copies by session; a copy's mean length without its outer headers."""
+
+    received: float
+    forwarded: float
+    copied: list
+    mean_len: float
 
 
 class Appliance:
     """`linetap up`, from ready to stopped."""
 
-    def __init__(self, binary, directory, rx, mode, rules, core):
+    def __init__(self, binary, directory, rx, is_span, sessions, core, copies=None):
         self.binary = binary
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.config = self.directory / "appliance.toml"
-        self.config.write_text(config(self.directory, rx, mode, core))
+        self.config.write_text(config(self.directory, rx, is_span, core, copies))
         template_file = self.directory / "mirror.json"
-        template_file.write_text(template(mode, rules))
+        template_file.write_text(template(sessions))
         self.log = open(self.directory / "log", "w")
         self.process = subprocess.Popen(
             [binary, "up", "--config", self.config, "--template", template_file],
@@ -112,31 +97,34 @@ class Appliance:
         )
 
     def report(self):
+        """The report, or None and why there is none."""
         out = subprocess.run(
             [self.binary, "status", "--json", "--config", self.config], capture_output=True, text=True
         )
-        return json.loads(out.stdout) if out.returncode == 0 else None
+        return (json.loads(out.stdout), "") if out.returncode == 0 else (None, out.stderr.strip())
 
-    def wait(self, seconds=20):
+    def wait(self, seconds=30):
+        """Until packets arrive."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
-            report = self.report()
+            report, _ = self.report()
             if report and report["ports"]["lan"]["rx_packets"] > 0:
                 return
-            time.sleep(0.2)
-        raise SystemExit(f"the appliance does not start; see {self.directory}/log")
+            time.sleep(0.1)
+        raise Failed(f"the appliance does not start; the end of its log:\n{end_of(self.directory / 'log')}")
+
+    def sound_report(self):
+        report, why = self.report()
+        if not report:
+            raise Failed(f"linetap status: {why}; the end of the log:\n{end_of(self.directory / 'log')}")
+        return report
 
     def rates(self, seconds):
-        """Received, forwarded and mirrored packets per second."""
-        before, start = self.report(), time.monotonic()
+        """What it does in so many seconds."""
+        before, start = self.sound_report(), time.monotonic()
         time.sleep(seconds)
-        after, end = self.report(), time.monotonic()
-        per_second = lambda pick: (pick(after) - pick(before)) / (end - start)
-        return (
-            per_second(lambda r: r["ports"]["lan"]["rx_packets"]),
-            per_second(lambda r: r["ports"]["lan"]["forwarded"]),
-            per_second(lambda r: sum(s["mirrored_packets"] for s in r["sessions"])),
-        )
+        after, end = self.sound_report(), time.monotonic()
+        return rates_between(before, after, end - start)
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
@@ -144,4 +132,19 @@ class Appliance:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
         self.log.close()
+
+
+def rates_between(before, after, seconds):
+    """From two reports that are so far apart."""
+    lan, was = after["ports"]["lan"], before["ports"]["lan"]
+    sessions = list(zip(after["sessions"], before["sessions"]))
+    packets = [new["mirrored_packets"] - old["mirrored_packets"] for new, old in sessions]
+    inner_bytes = sum(new["mirrored_bytes"] - old["mirrored_bytes"] for new, old in sessions)
+    return Rates(
+        received=(lan["rx_packets"] - was["rx_packets"]) / seconds,
+        forwarded=(lan["forwarded"] - was["forwarded"]) / seconds,
+        copied=[count / seconds for count in packets],
+        mean_len=inner_bytes / sum(packets) if sum(packets) else 0.0,
+    )

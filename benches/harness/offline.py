@@ -10,20 +10,12 @@ import subprocess
 import time
 
 from harness import appliance
+from harness.rules import V4, V6, Rule, Session
+from harness.template import template
+from harness.traffic import TCP
 
 FILTER = "tcp"
-
-
-def prepare(directory):
-    """Writes the appliance file and a template that means FILTER; returns their paths."""
-    config, template = pathlib.Path(directory, "offline.toml"), pathlib.Path(directory, "offline.json")
-    config.write_text(appliance.config(directory, "net_null0", "inline", 1))
-    resources = json.loads(appliance.template("inline", 2))["Resources"]
-    for resource in resources.values():
-        if resource["Type"] == "AWS::EC2::TrafficMirrorFilterRule":
-            resource["Properties"]["Protocol"] = 6
-    template.write_text(json.dumps({"Resources": resources}))
-    return config, template
+SESSION = Session([Rule(V4, protocol=TCP), Rule(V6, protocol=TCP)])
 
 
 def seconds_of(command):
@@ -43,9 +35,12 @@ def tcpdump(capture, directory):
 
 def linetap(binary, capture, directory):
     """Seconds, and packets kept."""
-    config, template = prepare(directory)
-    out, report = pathlib.Path(directory, "linetap.pcap"), pathlib.Path(directory, "offline-report.json")
-    files = ["--config", config, "--template", template, "--json", report]
+    folder = pathlib.Path(directory)
+    settings, sessions = folder / "offline.toml", folder / "offline.json"
+    settings.write_text(appliance.config(directory, "net_null0", is_span=False, core=1))
+    sessions.write_text(template([SESSION]))
+    out, report = folder / "linetap.pcap", folder / "offline-report.json"
+    files = ["--config", settings, "--template", sessions, "--json", report]
     seconds = seconds_of([binary, "mirror", *files, "--read", f"lan={capture}", "--write", f"tool={out}"])
     out.unlink()
     return seconds, json.loads(report.read_text())["sessions"][0]["mirrored_packets"]
