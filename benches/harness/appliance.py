@@ -108,7 +108,8 @@ class Appliance:
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
             report, _ = self.report()
-            if report and report["ports"]["lan"]["rx_packets"] > 0:
+            # Without ports it waits for its first configuration.
+            if report and report["ports"].get("lan", {}).get("rx_packets"):
                 return
             time.sleep(0.1)
         raise Failed(f"the appliance does not start; the end of its log:\n{end_of(self.directory / 'log')}")

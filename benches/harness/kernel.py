@@ -4,11 +4,13 @@ filters select into a VXLAN device.
     generate: testpmd, lan0 ══ lan1 :tap: wan0 ══ wan1 :sink
                                       tool0 ══ tool1        with vxlan0 over tool0
 
-testpmd repeats the capture into lan0 by AF_XDP from one core; receive packet steering hands the frames
-to the other, which does all that follows. That core is the limit: frames wait for it in testpmd's own
-ring, and a measurement during which it was idle is refused.
+testpmd repeats the capture into lan0 by AF_XDP from one core; a thread of the kernel polls lan1 on the
+other and does all that follows. It is the limit: frames wait for it in testpmd's own ring, and a
+measurement during which it was idle is refused.
 """
 
+import contextlib
+import os
 import pathlib
 import subprocess
 import time
@@ -18,8 +20,9 @@ from harness.ovs import LOCAL_IP, MTU, TOOL_IP, TOOL_MAC, Rates
 
 GENERATE, TAP, SINK = (f"linetap-bench-{name}" for name in ("generate", "tap", "sink"))
 START_SECONDS_MAX = 20
-# Of the core that filters: what it may idle while it is the limit.
+# Of the thread that filters: what it may idle while it is the limit.
 IDLE_MAX = 0.10
+CLOCK_TICKS_PER_SEC = os.sysconf("SC_CLK_TCK")
 FORWARD, COPY = "action mirred egress redirect dev wan0", "action mirred egress mirror dev vxlan0 pipe"
 
 
@@ -69,7 +72,7 @@ class Tap:
     def __init__(self, directory, core, main_core):
         self.directory, self.core, self.main_core = pathlib.Path(directory), core, main_core
         self.directory.mkdir(parents=True)
-        self.generator = None
+        self.generator = self.poller = None
 
     def start(self, rx, rules):
         remove_namespaces()
@@ -94,8 +97,24 @@ class Tap:
         ip(TAP, f"neighbor add {TOOL_IP} lladdr {TOOL_MAC} dev tool0 nud permanent")
         ip(TAP, f"link add vxlan0 type vxlan id 1 local {LOCAL_IP} remote {TOOL_IP} dstport 4789 dev tool0 nolearning")
         ip(TAP, f"link set vxlan0 mtu {MTU - 100} up")
-        mask = f"{1 << self.core:x}"
-        inside(TAP, "sh", "-c", f"echo {mask} > /sys/class/net/lan1/queues/rx-0/rps_cpus")
+        self.receive_on_core()
+
+    def receive_on_core(self):
+        """lan1 is polled by a thread of the kernel, on the core that is measured and before all others
+        there. A veth is polled only where it may merge packets (GRO), these it can't merge, and where the
+        other end does not send larger ones (TSO)."""
+        inside(GENERATE, "ethtool", "-K", "lan0", "tso", "off")
+        inside(TAP, "ethtool", "-K", "lan1", "gro", "on")
+        before = pollers()
+        inside(TAP, "sh", "-c", "echo 1 > /sys/class/net/lan1/threaded")
+        end = time.monotonic() + START_SECONDS_MAX
+        while not (made := pollers() - before):
+            if time.monotonic() > end:
+                raise Failed("the kernel makes no polling thread for a veth")
+            time.sleep(0.05)
+        (self.poller,) = made
+        os.sched_setaffinity(self.poller, {self.core})
+        os.setpriority(os.PRIO_PROCESS, self.poller, -20)
 
     def generate(self, rx):
         command = [
@@ -118,12 +137,12 @@ class Tap:
         return wan + wan_refused, tool + tool_refused
 
     def rates(self, seconds):
-        idle_before, before, start = idle_seconds(self.core), self.counters(), time.monotonic()
+        ran_before, before, start = seconds_run(self.poller), self.counters(), time.monotonic()
         time.sleep(seconds)
-        idle_after, after, end = idle_seconds(self.core), self.counters(), time.monotonic()
-        idle = (idle_after - idle_before) / (end - start)
-        if idle > IDLE_MAX:
-            raise Failed(f"core {self.core} was idle for {idle:.0%} of the time: the generator was the limit, not tc")
+        ran_after, after, end = seconds_run(self.poller), self.counters(), time.monotonic()
+        busy = (ran_after - ran_before) / (end - start)
+        if busy < 1 - IDLE_MAX:
+            raise Failed(f"the kernel's thread was busy for {busy:.0%} of the time only: the generator was the limit, not tc")
         forwarded, copied = ((new - old) / (end - start) for new, old in zip(after, before))
         # What is not forwarded waits, or was never received.
         return Rates(forwarded, forwarded, copied)
@@ -139,15 +158,23 @@ class Tap:
         remove_namespaces()
 
 
+def pollers():
+    """Threads of the kernel that poll devices of this name, anybody's."""
+    found = set()
+    for comm in pathlib.Path("/proc").glob("[0-9]*/comm"):
+        # Processes end while one looks.
+        with contextlib.suppress(OSError):
+            if comm.read_text().startswith("napi/lan1-"):
+                found.add(int(comm.parent.name))
+    return found
+
+
 def remove_namespaces():
     for namespace in (GENERATE, TAP, SINK):
         subprocess.run(["ip", "netns", "del", namespace], capture_output=True)
 
 
-def idle_seconds(core):
-    """How long a core has been idle so far."""
-    for line in pathlib.Path("/proc/stat").read_text().splitlines():
-        name, *ticks = line.split()
-        if name == f"cpu{core}":
-            return (int(ticks[3]) + int(ticks[4])) / 100
-    raise Failed(f"/proc/stat knows no core {core}")
+def seconds_run(thread):
+    """The processor time that a thread has had so far."""
+    fields = pathlib.Path(f"/proc/{thread}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS_PER_SEC

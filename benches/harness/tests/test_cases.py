@@ -46,9 +46,12 @@ class Cases(unittest.TestCase):
     def test_floors_of_peers(self):
         for frames in SIZES:
             inline, span = Case("linetap", "inline all", frames), Case("linetap", "span all", frames)
-            self.assertEqual(self.floor(inline, Case("ovs", "tap all", frames)), 4.0)
-            self.assertEqual(self.floor(span, Case("ovs", "span all", frames)), 2.5)
-            self.assertEqual(self.floor(inline, Case("kernel", "tap all", frames)), 15.0)
+            found = [
+                self.floor(inline, Case("ovs", "tap all", frames)),
+                self.floor(span, Case("ovs", "span all", frames)),
+                self.floor(inline, Case("kernel", "tap all", frames)),
+            ]
+            self.assertEqual(found, [None] * 3 if frames == "1514" else [4.0, 2.5, 15.0])
         self.assertEqual(self.floor(cases.OFFLINE, cases.TCPDUMP), 1.00)
 
     def test_only_takes_what_it_is_held_against(self):
