@@ -27,7 +27,7 @@ def is_there():
     return True
 
 
-def figure(rows, title, columns=1):
+def figure(rows, title):
     """A figure with room for so many rows of bars."""
     import matplotlib
 
@@ -38,15 +38,13 @@ def figure(rows, title, columns=1):
     })
     from matplotlib import pyplot
 
-    made, axes = pyplot.subplots(1, columns, figsize=(WIDTH_INCHES, FRAME_INCHES + ROW_INCHES * rows), layout="constrained")
+    made, axes = pyplot.subplots(figsize=(WIDTH_INCHES, FRAME_INCHES + ROW_INCHES * rows), layout="constrained")
     made.patch.set_alpha(0)
-    for each in axes if columns > 1 else [axes]:
-        each.patch.set_alpha(0)
-        each.spines[["top", "right"]].set_visible(False)
-        each.set_axisbelow(True)
-        each.grid(axis="x", color=FAINT, linewidth=0.5, alpha=0.5)
-    if title:
-        (axes if columns == 1 else axes[0]).set_title(title, loc="left", fontsize=10)
+    axes.patch.set_alpha(0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+    axes.grid(axis="x", color=FAINT, linewidth=0.5, alpha=0.5)
+    axes.set_title(title, loc="left", fontsize=10)
     return made, axes
 
 
@@ -120,7 +118,8 @@ def scaling(curves, title):
         workers, mpps = [point[0] for point in points], [point[1] for point in points]
         (line,) = axes.plot(workers, mpps, linestyle="--", linewidth=1.2, color=LINETAP, marker=shape, markerfacecolor="none")
         axes.plot(workers[:1], mpps[:1], marker=shape, color=line.get_color(), linestyle="none")
-        axes.annotate(name, (workers[-1], mpps[-1]), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8)
+    for height, name in spread([(points[-1][1], name) for name, points in curves]):
+        axes.annotate(name, (curves[0][1][-1][0], height), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_xscale("log", base=2)
     ticks = [point[0] for point in curves[0][1]]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -130,3 +129,13 @@ def scaling(curves, title):
     axes.set_xlabel("workers (filled: measured; hollow: modelled)")
     axes.set_ylabel("Mpps")
     return svg(made, f"Model of more workers, {title}")
+
+
+def spread(labels):
+    """(height, name) of labels, moved apart so that none lies on another."""
+    gap = max(height for height, _ in labels) / 14
+    apart, floor = [], 0
+    for height, name in sorted(labels):
+        apart.append((max(height, floor), name))
+        floor = apart[-1][0] + gap
+    return apart

@@ -4,17 +4,9 @@ import json
 import statistics
 
 from harness import model, page
-from harness.cases import FILE, FLOWS, SIZES, claims
+from harness.cases import SIZES, claims
 
 MODELLED = ("linetap forward", "linetap inline quarter", "linetap inline all", "linetap span all")
-WORDS = {
-    "forward": "no session",
-    "inline none": "one session that matches nothing",
-    "inline quarter": "about a quarter copied",
-    "inline all": "every frame forwarded and copied",
-    "span all": "every frame becomes its own copy, none is forwarded",
-}
-
 
 def document(facts, results, contents, expectations, memory):
     """`results`: packets per second by case, one a round. `contents`: of the captures, by frames.
@@ -52,7 +44,7 @@ def held(claim, results):
 def missed(doc):
     """A line for each floor that was not reached."""
     return [
-        f"{named(doc, claim['case'])}: {statistics.median(claim['ratios']):.2f} of {named(doc, claim['base'], False)}, "
+        f"{named(doc, claim['case'])}: {statistics.median(claim['ratios']):.3f} of {named(doc, claim['base'], False)}'s rate, "
         f"floor {claim['floor']:.2f}"
         for claim in doc["claims"] if claim["missed"]
     ]
@@ -120,7 +112,7 @@ def work_of(doc, key):
 def model_table(doc):
     """Measured in the first columns, modelled in the others."""
     head = ["frames", "system", "Mpps of one worker", "cycles per packet", "buffers", "bytes of memory"]
-    head += [f"{n} workers" for n in model.WORKERS[1:]] + ["100 GbE full at", "GB/s of memory then"]
+    head += [f"{n} workers" for n in model.WORKERS[1:]] + ["Mpps of full 100 GbE", "workers then", "GB/s then"]
     lines = [head]
     memory_rate = statistics.median(doc["memory"]["all"])
     for frames in SIZES:
@@ -133,21 +125,23 @@ def model_table(doc):
             cells = [frames, name, f"{pps / 1e6:.2f}", cycles, f"{work.buffers:.2f}", f"{work.memory_bytes:.0f}"]
             for workers in model.WORKERS[1:]:
                 rate, limit = model.scaled(workers, pps, work, memory_rate)
-                cells.append(f"{rate / 1e6:.1f}" + ("" if limit == "workers" else f" ({limit})"))
-            cells.append(f"{work.line_pps / 1e6:.1f}, {model.workers_for_line(pps, work):.0f} workers")
+                cells.append(f"{rate / 1e6:.1f}" + ("" if limit == "workers" else f" {limit[0]}"))
+            cells += [f"{work.line_pps / 1e6:.1f}", f"{model.workers_for_line(pps, work):.0f}"]
             cells.append(f"{work.line_pps * work.memory_bytes / 1e9:.0f}")
             lines.append(cells)
     return lines
 
 
-MODEL_NOTES = """Measured: Mpps of one worker in this run, the cycles (of the time-stamp counter) that this makes per packet, and the
-memory's rate, {one:.1f} GB/s by one core and {all:.1f} GB/s by all {cores} at once ({method}).
-Modelled: everything to their right. Workers share nothing but memory and wires, so N of them do N times as much
-until one is full; "memory", "wire" or "tool" says which. A wire and the tool's wire carry 100 GbE each; a frame
-takes 24 bytes more there than it has, a copy 74. Bytes of memory are those that cross its bus per packet on a
-network card, as if no cache served it: the worst case. On the virtual devices of this run there is no card: the
-worker itself copies each frame out of the capture, which a card does by DMA, and no descriptor crosses PCIe.
-The memory's rate is what copying with these cores reached, no more than a bound from below for the machine."""
+MODEL_NOTES = """Measured: the rate of one worker in this run, the cycles of the time-stamp counter that this makes per packet,
+and the rate of the machine's memory: {one:.1f} GB/s by one core and {all:.1f} GB/s by all {cores} at once ({method}).
+
+Modelled: everything from "buffers" on, per packet and in Mpps. Workers share nothing but memory and wires, so N of them do N times
+as much until one is full: m, the memory, at the rate that all cores reached here; w, the wire, or t, the tool's wire, both of 100
+GbE, on which a frame takes 24 bytes more than it has and a copy 74. The last columns say what a full wire takes, memory aside.
+
+Bytes of memory are those that cross its bus per packet with a network card, as if no cache served it: the worst case. On the
+virtual devices of this run there is no card: the worker itself copies each frame out of the capture, which a card does by DMA, and
+no descriptor crosses PCIe."""
 
 
 def model_notes(doc):

@@ -31,9 +31,9 @@ class Ratios(unittest.TestCase):
 
     def test_a_missed_floor_is_named(self):
         doc = document({IO["60"]: [10e6] * 3, INLINE: [6e6, 5.4e6, 5.4e6], OVS: [1e6] * 3})
-        self.assertEqual(report.missed(doc), ["linetap inline all, 60: 0.54 of testpmd io, floor 0.55"])
+        self.assertEqual(report.missed(doc), ["linetap inline all, 60: 0.540 of testpmd io's rate, floor 0.55"])
         self.assertIn("0.54 | 0.55 missed", report.markdown(doc))
-        self.assertIn("- linetap inline all, 60: 0.54", report.markdown(doc))
+        self.assertIn("- linetap inline all, 60: 0.540", report.markdown(doc))
 
     def test_a_floor_that_is_just_reached_is_reached(self):
         doc = document({IO["60"]: [100.0], INLINE: [55.0], OVS: [13.75]})
@@ -47,7 +47,7 @@ class Ratios(unittest.TestCase):
 
     def test_the_file_case_is_held_against_tcpdump(self):
         doc = document({TCPDUMP: [2e6], OFFLINE: [1e6]})
-        self.assertEqual(report.missed(doc), ["linetap mirror, file: 0.50 of tcpdump -r -w, floor 1.00"])
+        self.assertEqual(report.missed(doc), ["linetap mirror, file: 0.500 of tcpdump -r -w's rate, floor 1.00"])
 
     def test_every_round_is_in_the_json(self):
         doc = json.loads(report.files(document({IO["60"]: [10e6, 11e6], INLINE: [8e6, 9e6]}))[".json"])
@@ -92,7 +92,7 @@ class Scaling(unittest.TestCase):
 
     def test_the_model_is_in_the_report(self):
         text = report.markdown(document({IO["60"]: [20e6], INLINE: [10e6]}))
-        self.assertIn("| 60 | linetap inline all | 10.00 | 200 | 2.00 | 862 | 9.3 (memory) |", text)
+        self.assertIn("| 60 | linetap inline all | 10.00 | 200 | 2.00 | 862 | 9.3 m |", text)
         self.assertIn("8.0 GB/s by all 2 at once", text)
 
 
