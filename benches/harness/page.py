@@ -20,7 +20,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --paper: #14181d; --ink: #e4e8ee; --faint: #56606c; --panel: #1e242b;
   --linetap: #4ba3e3; --testpmd: #7c8590; --other: #d9a24a; --floor: #ffffff; --missed: #e8716f; --link: #7db8f0; } }
 body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 0; }
-main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+main { max-width: 68rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { margin: 0 0 .3rem; } h2 { margin: 2.6rem 0 .6rem; } a { color: var(--link); }
 svg { max-width: 100%; height: auto; display: block; margin: 1rem 0; font-family: system-ui, "DejaVu Sans", sans-serif; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }

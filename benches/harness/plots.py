@@ -55,7 +55,7 @@ def svg(made, what):
     out = io.StringIO()
     made.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     pyplot.close(made)
-    text = out.getvalue()[out.getvalue().index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue()[out.getvalue().index("<svg") :], flags=re.S)
     for drawn, shown in COLOURS.items():
         text = text.replace(drawn, shown)
     # Identifiers must not meet those of another figure on the page.

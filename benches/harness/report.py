@@ -1,9 +1,8 @@
 """A run as a document that JSON can hold, and that document as Markdown."""
 
-import json
 import statistics
 
-from harness import model, page
+from harness import model
 from harness.cases import SIZES, claims
 
 MODELLED = ("linetap forward", "linetap inline quarter", "linetap inline all", "linetap span all")
@@ -170,8 +169,3 @@ def markdown(doc):
     if len(modelled := model_table(doc)) > 1:
         parts += ["## What more workers would do", model_notes(doc), rows_of(modelled)]
     return "\n\n".join(parts) + "\n"
-
-
-def files(doc):
-    """What is written of a run, by suffix."""
-    return {".md": markdown(doc), ".json": json.dumps(doc, indent=1) + "\n", ".html": page.html(doc)}

@@ -60,7 +60,7 @@ class Cases(unittest.TestCase):
         self.assertEqual(chosen(self.default, "no such case"), [])
 
     def test_a_forced_way_to_copy_is_named_and_promises_nothing(self):
-        forced = cases.cases(copies="share")
+        forced = cases.cases(("ovs", "kernel"), copies="share")
         self.assertIn("linetap inline all, copies by share/60", [case.key for case in forced])
         self.assertIn("linetap forward/60", [case.key for case in forced])
         with_floor = {claim.case.job for claim in claims(forced) if claim.floor}

@@ -74,6 +74,7 @@ class Settings(unittest.TestCase):
         self.assertEqual(resources["Session1"]["Properties"]["PacketLength"], 128)
         self.assertNotIn("PacketLength", resources["Session2"]["Properties"])
         self.assertEqual(resources["Session2"]["Properties"]["TrafficMirrorFilterId"], {"Ref": "Filter2"})
+        self.assertEqual([resources[f"Session{n}"]["Properties"]["SessionNumber"] for n in (1, 2)], [1, 2])
         first, second = resources["Rule1x1"]["Properties"], resources["Rule2x1"]["Properties"]
         self.assertEqual(first["DestinationPortRange"], {"FromPort": 80, "ToPort": 90})
         self.assertEqual((second["SourceCidrBlock"], second["RuleAction"]), ("::/0", "reject"))

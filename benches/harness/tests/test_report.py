@@ -2,9 +2,10 @@
 
 import collections
 import json
+import re
 import unittest
 
-from harness import model, report
+from harness import model, page, report
 from harness.cases import IO, OFFLINE, TCPDUMP, Case
 from harness.rules import Expected
 from harness.traffic import Contents
@@ -43,6 +44,7 @@ class Ratios(unittest.TestCase):
     def test_peers_are_held_against_in_their_own_table(self):
         text = report.markdown(document({IO["60"]: [10e6], INLINE: [8e6], OVS: [1e6]}))
         self.assertIn("| 60 | linetap inline all | ovs tap all | 8.00 | 8.00 | 8.00 | 4.00 |", text)
+        self.assertNotIn("| testpmd io |", text.split("Held against one another")[1])
         self.assertIn("| 60 | ovs tap all | 1.000 | 1.000 | 1.000 | 0.10 |  |", text)
 
     def test_the_file_case_is_held_against_tcpdump(self):
@@ -50,7 +52,7 @@ class Ratios(unittest.TestCase):
         self.assertEqual(report.missed(doc), ["linetap mirror, file: 0.500 of tcpdump -r -w's rate, floor 1.00"])
 
     def test_every_round_is_in_the_json(self):
-        doc = json.loads(report.files(document({IO["60"]: [10e6, 11e6], INLINE: [8e6, 9e6]}))[".json"])
+        doc = json.loads(json.dumps(document({IO["60"]: [10e6, 11e6], INLINE: [8e6, 9e6]})))
         self.assertEqual(doc["pps"]["linetap inline all/60"], [8e6, 9e6])
 
     def test_a_part_of_the_cases_is_a_report_too(self):
@@ -94,6 +96,29 @@ class Scaling(unittest.TestCase):
         text = report.markdown(document({IO["60"]: [20e6], INLINE: [10e6]}))
         self.assertIn("| 60 | linetap inline all | 10.00 | 200 | 2.00 | 862 | 9.3 m |", text)
         self.assertIn("8.0 GB/s by all 2 at once", text)
+
+
+@unittest.skipUnless(page.can_plot(), "matplotlib is not here")
+class Page(unittest.TestCase):
+    def setUp(self):
+        self.html = page.html(document({IO["60"]: [10e6, 12e6], INLINE: [5e6, 6e6], OVS: [1e6, 1e6]}))
+
+    def test_it_needs_nothing_from_elsewhere(self):
+        self.assertEqual(re.findall(r'(?:src|href)="[^#"][^"]*"|url\([^#)]+\)|@import', self.html), [])
+        self.assertNotIn("<script", self.html)
+
+    def test_its_colours_are_those_of_the_page(self):
+        self.assertEqual(set(re.findall(r"#0[0-9]0[0-9]0[0-9]", self.html)), set())
+        self.assertIn("fill: var(--missed)", self.html)
+        self.assertIn("prefers-color-scheme: dark", self.html)
+
+    def test_identifiers_are_there_once(self):
+        ids = re.findall(r'\bid="([^"]+)"', self.html)
+        self.assertEqual(len(ids), len(set(ids)))
+
+    def test_it_tells_what_was_missed_and_how_to_repeat_it(self):
+        self.assertIn("1 of 2 floors were missed", self.html)
+        self.assertIn("<pre>scripts/setup --bench\nbench</pre>", self.html)
 
 
 if __name__ == "__main__":
