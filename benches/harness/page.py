@@ -1,7 +1,6 @@
 """A run as one self-contained page: plots, facts, tables, the commands that repeat it."""
 
 import html as markup
-import re
 import statistics
 
 from harness import model, plots, report
@@ -44,8 +43,8 @@ SYSTEMS = [
     ("linetap forward", "linetap as a wire with no session at all."),
     ("linetap inline none", "one session whose filter matches none of the frames: each is looked up, none is copied."),
     ("linetap inline quarter", "about a quarter of the frames match, by ten rules of several kinds, and are copied."),
-    ("linetap inline all", "every frame is forwarded and copied: the hardest case. Three sessions share the copies about equally; cut to 128: "
-     "copies hold the first 128 bytes of their frame."),
+    ("linetap inline all", "every frame is forwarded and copied: the hardest case. Three sessions share the copies "
+     "about equally; cut to 128: copies hold the first 128 bytes of their frame."),
     ("linetap span all", "fed by a switch's SPAN port: nothing to forward, every frame becomes its own copy."),
     ("ovs", "Open vSwitch with DPDK and one polling core, with the same rules in OpenFlow. tap forwards and copies, span only copies."),
     ("kernel tap", "the Linux kernel's tc, u32 filters and mirred, between network namespaces; the same rules."),
@@ -101,13 +100,15 @@ def has(doc, name):
 def ratios_section(doc):
     figures = []
     for frames in (*SIZES, FLOWS):
-        found = [claim for claim in doc["claims"] if claim["is_of_io"] and doc["cases"][claim["case"]]["frames"] == frames]
+        keys = keys_of(doc, frames)
+        found = [claim for claim in doc["claims"] if claim["is_of_io"] and claim["case"] in keys]
         if found:
             figures.append(plots.ratios(doc, found, TITLES[frames]))
     if not figures:
         return ""
     text = "How much of testpmd io's rate, which is that of the devices, is left when more is done than forwarding."
-    return f'<h2>As a part of what the devices can do</h2>\n<p class="lead">{text} The floors are what the project holds itself to.</p>\n' + "\n".join(figures)
+    lead = f'<p class="lead">{text} The floors are what the project holds itself to.</p>'
+    return f"<h2>As a part of what the devices can do</h2>\n{lead}\n" + "\n".join(figures)
 
 
 def against_section(doc):
@@ -146,26 +147,36 @@ def curves(doc, frames):
 def facts_section(doc):
     facts = "".join(f"<dt>{markup.escape(name)}</dt><dd>{markup.escape(str(value))}</dd>" for name, value in doc["machine"].items())
     frames = "".join(
-        f"<li>{markup.escape(TITLES[name])}: {had['packets']:,} packets, {had['mean_len']:.1f} bytes on average without FCS, {had['flows']:,} flows</li>"
+        f"<li>{markup.escape(TITLES[name])}: {had['packets']:,} packets, {had['mean_len']:.1f} bytes on average without FCS, "
+        f"{had['flows']:,} flows</li>"
         for name, had in doc["frames"].items()
     )
-    shares = "".join(f"<li>{markup.escape(line)}</li>" for line in report.shares_lines(doc))
+    lines = "".join(f"<li>{markup.escape(line)}</li>" for line in report.shares_lines(doc))
+    held = "Shares that are copied, computed from the flows; a run in which a case copies another share fails:"
+    shares = f"<p>{held}</p><ul>{lines}</ul>\n" if lines else ""
+    traffic = "Four flows in five are IPv4, seven in ten TCP. Each capture repeats for ever out of memory."
     commands = f"scripts/setup --bench\n{doc['command']}"
     return (
         f"<h2>Every figure</h2>\n{table(report.rates_table(doc), words=2)}\n"
         f"<h2>The machine</h2>\n<dl>{facts}</dl>\n"
-        f"<h2>The frames</h2>\n<p>Four flows in five are IPv4, seven in ten TCP. Each capture repeats for ever out of memory.</p><ul>{frames}</ul>\n"
-        + (f"<p>Shares that are copied, computed from the flows; a run in which a case copies another share fails:</p><ul>{shares}</ul>\n" if shares else "")
-        + f"<h2>Again</h2>\n<p>As root, in a clone of the repository at the commit above:</p>\n<pre>{markup.escape(commands)}</pre>"
+        f"<h2>The frames</h2>\n<p>{traffic}</p><ul>{frames}</ul>\n{shares}"
+        f"<h2>Again</h2>\n<p>As root, in a clone of the repository at the commit above:</p>\n<pre>{markup.escape(commands)}</pre>"
     )
+
+
+def classed(kind):
+    return f' class="{kind}"' if kind else ""
 
 
 def table(lines, words, modelled_from=None):
     """An HTML table; the first `words` columns hold words, those from `modelled_from` on a model."""
     def cells(tag, line):
-        kinds = ["words" if at < words else "model" if modelled_from and at >= modelled_from else "" for at in range(len(line))]
-        return "".join(f'<{tag} class="{kind}">{markup.escape(cell)}</{tag}>' for kind, cell in zip(kinds, line))
+        is_model = lambda at: modelled_from is not None and at >= modelled_from
+        kinds = ["words" if at < words else "model" if is_model(at) else "" for at in range(len(line))]
+        return "".join(f'<{tag}{classed(kind)}>{markup.escape(cell)}</{tag}>' for kind, cell in zip(kinds, line))
 
     head, *rest = lines
-    rows = "".join(f'<tr class="{"missed" if line[-1].endswith(" missed") else ""}">{cells("td", line)}</tr>\n' for line in rest)
-    return re.sub(r' class=""', "", f'<div class="scroll"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>\n{rows}</tbody></table></div>')
+    kind = lambda line: "missed" if line[-1].endswith(" missed") else ""
+    rows = "".join(f'<tr{classed(kind(line))}>{cells("td", line)}</tr>\n' for line in rest)
+    text = f'<table><thead><tr>{cells("th", head)}</tr></thead><tbody>\n{rows}</tbody></table>'
+    return f'<div class="scroll">{text}</div>'

@@ -85,9 +85,9 @@ def claims_table(doc):
     for claim in doc["claims"]:
         if not claim["is_of_io"]:
             floor = f"{claim['floor']:.2f}" + (" missed" if claim["missed"] else "") if claim["floor"] else ""
-            against = doc["cases"][claim["base"]]
-            base = against["name"] + (f", {against['frames']}" if against["frames"] != doc["cases"][claim["case"]]["frames"] else "")
-            lines.append([doc["cases"][claim["case"]]["frames"], named(doc, claim["case"], False), base, *low_mid_high(claim["ratios"]), floor])
+            case, base = doc["cases"][claim["case"]], doc["cases"][claim["base"]]
+            against = named(doc, claim["base"], with_frames=base["frames"] != case["frames"])
+            lines.append([case["frames"], case["name"], against, *low_mid_high(claim["ratios"]), floor])
     return lines
 
 
@@ -96,7 +96,7 @@ def shares_lines(doc):
     lines = []
     for case in doc["cases"].values():
         shares = case.get("shares", [])
-        if case["system"] == "linetap" and shares and case["job"] != "inline none" and (len(shares) > 1 or shares[0] < 1):
+        if case["system"] == "linetap" and case["job"] != "inline none" and shares not in ([], [1.0]):
             lines.append(f"{case['name']}, {case['frames']}: " + " + ".join(f"{share:.2%}" for share in shares) + " of the frames copied")
     return lines
 
