@@ -120,11 +120,11 @@ def scaling(curves, title):
         axes.plot(workers[:1], mpps[:1], marker=shape, color=line.get_color(), linestyle="none")
     for height, name in spread([(points[-1][1], name) for name, points in curves]):
         axes.annotate(name, (curves[0][1][-1][0], height), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.set_ylim(0, 1.12 * max(points[-1][1] for _, points in curves))
     axes.set_xscale("log", base=2)
     ticks = [point[0] for point in curves[0][1]]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set_xlim(0.9, ticks[-1] * 2.2)
-    axes.set_ylim(0)
     axes.grid(axis="y", color=FAINT, linewidth=0.5, alpha=0.5)
     axes.set_xlabel("workers (filled: measured; hollow: modelled)")
     axes.set_ylabel("Mpps")
