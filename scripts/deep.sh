@@ -112,6 +112,7 @@ deep_tests() {
     tests "Miri on the widest vectors" miri_on_vectors
     tests "rule sets" env LINETAP_TUPLES="$tuples" cargo test --release --package benches --test rulesets -- --nocapture
     tests "filter sets of ten thousand rules" cargo test --release --package control --lib -- --ignored --nocapture
+    tests "a minute of changes" env LINETAP_HITLESS_SECONDS=60 cargo test --release --package driver --test hitless -- --nocapture
     step "release build" cargo build --quiet --release --workspace --bins
     tests "soak" cargo test --release --package tests --test live -- --ignored --nocapture
 }
