@@ -59,7 +59,12 @@ impl SimAppliance {
         let ports =
             (0..snapshot.ports.len()).filter_map(|at| u16::try_from(at).ok().map(PortIndex));
         let ports: Vec<_> = ports.collect();
-        let lane = |&port: &PortIndex| Lane { port, rx: feed.rx(port), role: snapshot.role(port) };
+        let lane = |&port: &PortIndex| Lane {
+            port,
+            rx: feed.rx(port),
+            role: snapshot.role(port),
+            spreader: None,
+        };
         let wire =
             |&port: &PortIndex| matches!(snapshot.role(port), Role::Wire(_)).then(|| output.tx());
         let tool = |&port: &PortIndex| {

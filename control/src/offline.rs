@@ -167,7 +167,12 @@ impl Offline {
         let indexes = (0..).map(PortIndex).take(self.snapshot.ports.len());
         indexes
             .filter(|&port| inputs.iter().any(|input| input.port == port))
-            .map(|port| Lane { port, rx: feed.rx(port), role: self.snapshot.role(port) })
+            .map(|port| Lane {
+                port,
+                rx: feed.rx(port),
+                role: self.snapshot.role(port),
+                spreader: None,
+            })
             .collect()
     }
 

@@ -286,7 +286,7 @@ fn give_rx(parts: &mut [WorkerParts], plan: &PortPlan, queues: Vec<RxQueue>) {
     let first = if queues.len() < workers { plan.index.at() } else { 0 };
     for (at, rx) in queues.into_iter().enumerate() {
         if let Some(worker) = parts.get_mut((at + first) % workers) {
-            worker.lanes.push(Lane { port: plan.index, rx, role: plan.role });
+            worker.lanes.push(Lane { port: plan.index, rx, role: plan.role, spreader: None });
         }
     }
 }

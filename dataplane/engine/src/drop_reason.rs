@@ -40,6 +40,9 @@ reasons! {
         /// The frame lies in several segments, which the link's other port can't send: it would
         /// send other bytes. A data plane sizes its buffers so that this does not happen.
         Chained = "chained",
+        /// The worker of the frame's flow is another than the one that received it, and did not keep
+        /// up: as many frames as may were waiting for it ([`crate::spreader`]).
+        WorkerCongested = "worker_congested",
         /// The frame came in on a port that is neither in a link nor a span (a tool port).
         NotTapped = "not_tapped",
     }

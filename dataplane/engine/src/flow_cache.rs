@@ -6,12 +6,13 @@
 //! it rests, and tables are asked at once.
 
 use crate::burst::BURST_MAX;
+use crate::flow_hash::HASH_BITS;
 use crate::flow_key::FlowKey;
 use crate::keys::Keys;
 use crate::rule_table::{Match, RuleTable};
 
 /// One for each value of [`FlowKey::hash`].
-const ENTRIES: usize = 1 << 14;
+const ENTRIES: usize = 1 << HASH_BITS;
 /// After so many lookups it is seen whether the cache is worth its price.
 const WINDOW: u32 = 4096;
 /// So many lookups are done without it where it is not.

@@ -1,6 +1,9 @@
 //! The hash of a flow: the same for both directions, the same on every machine.
 
-/// 14 bits of both addresses (words as they stand in the packet; an IPv4 address is the last), both
+/// So many bits has the hash of a flow.
+pub(crate) const HASH_BITS: u32 = 14;
+
+/// [`HASH_BITS`] bits of both addresses (words as they stand in the packet; an IPv4 address is the last), both
 /// ports (source in the upper half) and the protocol.
 ///
 /// Each end is made one word, and this is mixed; the sum of both does not know which was first. All of
@@ -20,7 +23,7 @@ pub(crate) fn flow_hash(src: [u32; 4], dst: [u32; 4], ports: u32, protocol: u32)
         }))
     };
     let both = end(src, ports >> 16).wrapping_add(end(dst, ports & 0xffff));
-    both.wrapping_add(protocol.wrapping_mul(OF_PROTOCOL)) >> 18
+    both.wrapping_add(protocol.wrapping_mul(OF_PROTOCOL)) >> (32 - HASH_BITS)
 }
 
 /// Each bit of the word decides over each bit of the result: the finalizer of `MurmurHash3`.

@@ -16,6 +16,7 @@
 //!    5 encap      header template, lengths, source port, checksum                         encap
 //!  TxQueue::send  the original, by the link's other port                                  worker
 //!  TxQueue::send  the copies, by the tool port; what is not taken is freed and counted    tool
+//!  other workers' frames, where one worker polls for many, go before step 1           spreader
 //!  burst boundary a new View is taken up, a report is answered                            roster
 //! ```
 //! [`mirror::mirror_burst`] is steps 1 to 5. Nothing in it allocates, locks, logs or reads a clock.
@@ -77,6 +78,8 @@ pub mod copies;
 mod sink;
 pub mod replicate;
 pub mod mirror;
+pub mod handover;
+pub mod spreader;
 pub mod roster;
 mod drain;
 pub mod worker;

@@ -94,6 +94,15 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
     bytes
 }
 
+/// The keys of all frames, by place, and their bytes: the first stage alone.
+pub(crate) fn keys_of_burst<'a, M: Mbuf>(
+    frames: &[M],
+    scratch: &'a mut Scratch,
+) -> (&'a Keys, usize) {
+    let (bytes, _) = parse_burst(frames, scratch);
+    (&scratch.keys, bytes)
+}
+
 /// Parses all frames; returns the bytes of all, and whether any has tags.
 fn parse_burst<M: Mbuf>(frames: &[M], scratch: &mut Scratch) -> (usize, bool) {
     let Scratch { parsed, keys, headers, rooms, .. } = scratch;

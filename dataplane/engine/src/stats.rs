@@ -4,6 +4,7 @@
 //! rules lives as long as the view ([`ViewStats`]), travels back with it and is added up by the
 //! publisher.
 
+use crate::burst::BURST_MAX;
 use crate::drop_reason::{Ended, Skipped, Unmirrored};
 use crate::units::RuleIndex;
 
@@ -38,6 +39,17 @@ pub struct LaneStats {
     pub full_bursts: u64,
     /// Frames that waited when the report was made, where the device can tell.
     pub waiting: Option<u32>,
+}
+
+impl LaneStats {
+    /// Counts one burst.
+    #[inline]
+    pub fn add_burst(&mut self, packets: usize, bytes: usize) {
+        self.packets += packets as u64;
+        self.bytes += bytes as u64;
+        self.bursts += 1;
+        self.full_bursts += u64::from(packets == BURST_MAX);
+    }
 }
 
 /// Counters of one session: see [`crate::report::SessionReport`].

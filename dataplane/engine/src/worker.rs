@@ -5,18 +5,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::burst::{BURST_MAX, Burst};
+use crate::burst::Burst;
 use crate::busy::Busy;
 use crate::copies::Outlets;
 use crate::drain::Drain;
 use crate::drop_reason::Ended;
 use crate::idling::Idling;
 use crate::latency::record;
-use crate::mirror::{Fate, Scratch, mirror_burst};
+use crate::mirror::{Fate, Scratch, keys_of_burst, mirror_burst};
 use crate::port::{Clock, Devices, Mbuf, RxQueue, TxQueue};
 use crate::roster::{Queues, ReportBuffer, WorkerEnd};
 use crate::rule_table::{CompiledTable, RuleTable};
 use crate::snapshot::{IdleSpec, Role};
+use crate::spreader::{Share, Spreader};
 use crate::stats::{LaneStats, PortStats, TimeStats, WorkerStats};
 use crate::ticks::Scale;
 use crate::tool::ToolPort;
@@ -33,6 +34,8 @@ pub struct Lane<D: Devices> {
     pub rx: D::Rx,
     /// What becomes of the frames.
     pub role: Role,
+    /// What gives other workers their part of the frames, where they have no queues of their own.
+    pub spreader: Option<Spreader<D::Mbuf>>,
 }
 
 impl<D: Devices> core::fmt::Debug for Lane<D> {
@@ -47,12 +50,14 @@ impl<D: Devices> core::fmt::Debug for Lane<D> {
 /// All that one core works with.
 pub struct Worker<D: Devices, T = CompiledTable> {
     lanes: Vec<Lane<D>>,
+    /// What comes from other workers.
+    shares: Vec<Share<D::Mbuf>>,
     wires: Vec<Option<D::Tx>>,
     tools: Vec<Option<ToolPort<D>>>,
     end: WorkerEnd<T>,
     stats: WorkerStats,
     scratch: Box<Scratch>,
-    burst: Burst<D::Mbuf>,
+    burst: Box<Burst<D::Mbuf>>,
     links_up: Vec<bool>,
     /// By port: frames that a copy still holds may leave by it.
     shares_over: Vec<bool>,
@@ -98,12 +103,13 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         let drain_ticks = scale.ticks(end.current().tx_drain_ns);
         let mut worker = Self {
             lanes,
+            shares: Vec::new(),
             wires,
             tools,
             end,
             stats,
             scratch: Box::default(),
-            burst: Burst::new(),
+            burst: Box::default(),
             links_up: vec![true; ports],
             shares_over,
             drains: (0..ports).map(|_| Drain::default()).collect(),
@@ -118,11 +124,20 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         worker
     }
 
-    /// Polls until `stop` is set. What it has received by then is sent.
+    /// What it gets of the queues that other workers spread.
+    #[must_use]
+    pub fn with_shares(mut self, shares: Vec<Share<D::Mbuf>>) -> Self {
+        self.shares = shares;
+        self
+    }
+
+    /// Polls until `stop` is set. What it has received by then is sent, or given to its worker: where
+    /// queues are spread, what comes late is handled by a second call, once all workers have stopped.
     pub fn run(&mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
             self.turn();
         }
+        self.finish_shares();
         // The last word, for a publisher that asked just before.
         self.at_boundary();
     }
@@ -140,12 +155,15 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         }
     }
 
-    /// One round over all lanes; returns the frames received.
+    /// One round over all lanes and shares; returns the frames that came.
     pub fn poll(&mut self) -> usize {
         self.at_boundary();
         let mut received = 0;
         for lane in 0..self.lanes.len() {
             received += self.poll_lane(lane);
+        }
+        for share in 0..self.shares.len() {
+            received += self.poll_share(share);
         }
         self.stats.polls += 1;
         if received == 0 {
@@ -186,17 +204,72 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
     }
 
     fn poll_lane(&mut self, at: usize) -> usize {
-        let Lane { port, rx, role } = &mut self.lanes[at];
+        let Lane { port, rx, role, spreader } = &mut self.lanes[at];
         let received = rx.recv(&mut self.burst);
+        if spreader.is_some() {
+            return self.spread(at, received);
+        }
         if received == 0 {
             return 0;
         }
         let begun = self.busy.begin::<D::Clock>();
         let (port, role) = (*port, *role);
+        let bytes = self.handle(port, role, begun);
+        self.stats.lanes[at].add_burst(received, bytes);
+        received
+    }
+
+    /// Gives other workers their part of what a lane has received, and handles the rest.
+    fn spread(&mut self, at: usize, received: usize) -> usize {
+        let Lane { port, role, spreader, .. } = &mut self.lanes[at];
+        let Some(spreader) = spreader else { return 0 };
+        if received == 0 {
+            spreader.give_due();
+            return 0;
+        }
+        let begun = self.busy.begin::<D::Clock>();
+        let is_timed = self.end.current().latency.is_some();
+        let arrived = is_timed.then(|| begun.unwrap_or_else(D::Clock::now));
+        let (keys, bytes) = keys_of_burst(self.burst.frames(), &mut self.scratch);
+        let refused = spreader.spread(&mut self.burst, keys, arrived);
+        spreader.give_due();
+        let (port, role) = (*port, *role);
+        self.stats.lanes[at].add_burst(received, bytes);
+        self.stats.ports[port.at()].ended[Ended::WorkerCongested as usize] += refused as u64;
+        if !self.burst.is_empty() {
+            self.handle(port, role, arrived);
+        }
+        received
+    }
+
+    /// Handles a burst that another worker has received.
+    fn poll_share(&mut self, at: usize) -> usize {
+        let Share { port, role, taker } = &mut self.shares[at];
+        let Some(taken) = taker.take(&mut self.burst) else { return 0 };
+        let (port, role, received) = (*port, *role, self.burst.len());
+        let begun = self.busy.begin::<D::Clock>();
+        self.handle(port, role, taken.arrived.or(begun));
+        received
+    }
+
+    /// Gives what this worker still holds for others, and handles what others have given.
+    fn finish_shares(&mut self) {
+        for Lane { port, spreader, .. } in &mut self.lanes {
+            let refused = spreader.as_mut().map_or(0, Spreader::close);
+            self.stats.ports[port.at()].ended[Ended::WorkerCongested as usize] += refused as u64;
+        }
+        while (0..self.shares.len()).map(|share| self.poll_share(share)).sum::<usize>() > 0 {}
+    }
+
+    /// Mirrors the burst and sends it on; returns its bytes. `arrived`: when it had been received, where
+    /// that is known.
+    #[inline]
+    fn handle(&mut self, port: PortIndex, role: Role, arrived: Option<u64>) -> usize {
+        let received = self.burst.len();
         let current = self.end.current_mut();
         // Without histograms nothing is timed.
         let is_timed = current.latency.is_some();
-        let arrived = is_timed.then(|| begun.unwrap_or_else(D::Clock::now));
+        let arrived = is_timed.then(|| arrived.unwrap_or_else(D::Clock::now));
         let mut outlets = Outlets {
             tools: &mut self.tools,
             links_up: &self.links_up,
@@ -209,12 +282,6 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         };
         let (burst, scratch) = (&mut self.burst, &mut self.scratch);
         let bytes = mirror_burst(&current.view, port, fate, burst, scratch, &mut outlets);
-        let lane = &mut self.stats.lanes[at];
-        lane.packets += received as u64;
-        lane.bytes += bytes as u64;
-        lane.bursts += 1;
-        lane.full_bursts += u64::from(received == BURST_MAX);
-
         // The originals go first: no frame of the wire waits for a copy.
         match role {
             Role::Wire(peer) => self.forward(port, peer, received, bytes, arrived),
@@ -222,7 +289,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             Role::Idle => self.end_frames(port, Ended::NotTapped, received),
         }
         self.send_copies(arrived.unwrap_or_else(|| self.busy.since()));
-        received
+        bytes
     }
 
     /// Sends the copies of tool ports that have a burst of them; others wait. `arrived`: when their

@@ -7,6 +7,7 @@ mod draining;
 mod measures;
 mod scenario;
 mod sharing;
+mod spreading;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;

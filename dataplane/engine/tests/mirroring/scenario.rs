@@ -231,7 +231,8 @@ pub fn worker(
     end: WorkerEnd,
 ) -> Worker<Sim> {
     let all = (0..snapshot.ports.len()).map(|at| PortIndex(at as u16));
-    let lanes = all.clone().map(|port| Lane { port, rx: feed.rx(port), role: snapshot.role(port) });
+    let lane = |port| Lane { port, rx: feed.rx(port), role: snapshot.role(port), spreader: None };
+    let lanes = all.clone().map(lane);
     let wires = all
         .clone()
         .map(|port| matches!(snapshot.role(port), Role::Wire(_)).then(|| outputs[port.at()].tx()));
