@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use engine::snapshot::{PortSpec, Role, Snapshot};
+use engine::spreader::{Share, Spreader};
 use engine::tool::ToolPort;
 use engine::units::{Mac, PortIndex};
 use engine::worker::Lane;
@@ -14,12 +15,14 @@ use crate::Dpdk;
 use crate::eal::{Eal, EalConfig};
 use crate::error::DriverError;
 use crate::kernel::Interface;
+use crate::mbuf::Mbuf;
 use crate::memory::Memory;
 use crate::mempool::{Mempool, PoolPlan, free_pools};
 use crate::plan::{DESCRIPTORS, PortPlan, agree, copy_pool, lead_pool, rx_pools};
 use crate::port::{Port, PortConfig};
 use crate::queue::{RxQueue, TxQueue};
 use crate::running::RunningPort;
+use crate::spreading::{are_spread, bursts_waiting, worker_of};
 use crate::tools::ToolPools;
 
 /// A running port with the interface of the kernel below it, if there is one.
@@ -48,6 +51,8 @@ pub struct WorkerParts {
     pub core: u16,
     /// Its receive queues.
     pub lanes: Vec<Lane<Dpdk>>,
+    /// Its part of the queues that other workers poll, where there are fewer queues than workers.
+    pub shares: Vec<Share<Mbuf>>,
     /// Its transmit queues of ports that frames are forwarded to, by port.
     pub wires: Vec<Option<TxQueue>>,
     /// Its transmit queues and pools of tool ports, by port.
@@ -85,7 +90,7 @@ pub fn plan(snapshot: &Snapshot) -> Result<Vec<PortPlan>, Vec<DriverError>> {
 /// What DPDK has to start with for these ports.
 pub fn eal_config(snapshot: &Snapshot, plans: &[PortPlan]) -> EalConfig {
     let workers = snapshot.dataplane.workers.len();
-    let rx = rx_pools(plans, workers).into_iter().map(|(pool, _)| pool.bytes());
+    let rx = rx_bytes_max(plans, workers);
     let copies = plans.iter().filter(|port| port.role == Role::Idle);
     let copies = copies.map(|port| {
         let leads = if port.shares { lead_pool(port, "", 0).bytes() * workers as u64 } else { 0 };
@@ -94,8 +99,19 @@ pub fn eal_config(snapshot: &Snapshot, plans: &[PortPlan]) -> EalConfig {
     let pci = plans.iter().filter(|port| port.device.is_pci());
     EalConfig {
         pci: pci.map(|port| port.device.to_arguments()).collect(),
-        memory: Memory::choose(snapshot.dataplane.memory, rx.chain(copies).sum()),
+        memory: Memory::choose(snapshot.dataplane.memory, copies.fold(rx, u64::saturating_add)),
     }
+}
+
+/// What the pools for received frames take at most: a device may have fewer queues than are asked
+/// for, and then there are frames on their way between workers.
+fn rx_bytes_max(plans: &[PortPlan], workers: usize) -> u64 {
+    let with_queues = |most: u16| {
+        let mut plans = plans.to_vec();
+        plans.iter_mut().for_each(|plan| plan.rx_queues = plan.rx_queues.min(most));
+        rx_pools(&plans, workers).iter().map(|(pool, _)| pool.bytes()).sum()
+    };
+    (1..u16::MAX).take(workers).chain([u16::MAX]).map(with_queues).max().unwrap_or(0)
 }
 
 impl Hardware {
@@ -131,6 +147,7 @@ impl WorkerParts {
         Self {
             core,
             lanes: Vec::new(),
+            shares: Vec::new(),
             wires: (0..ports).map(none).collect(),
             tools: (0..ports).map(|_| None).collect(),
         }
@@ -158,6 +175,8 @@ fn start_all(
         plan.fit(&spec.name, port.abilities(), peer_sends_chains, eal.memory())
     }))?;
     agree(&mut plans, &ports.iter().map(Port::abilities).collect::<Vec<_>>());
+    let is_spread = are_spread(&plans, workers.len());
+    tell_spread(&plans, specs, workers.len(), is_spread);
     let pool_of = make_rx_pools(eal, &plans, workers.len(), pools).map_err(one)?;
     let mut parts: Vec<WorkerParts> =
         workers.iter().map(|&core| WorkerParts::new(core, specs.len())).collect();
@@ -171,7 +190,7 @@ fn start_all(
         let (mut live, rx, tx) = start(port, plan, spec, &pool).map_err(one)?;
         live.share_len_min = tools.as_ref().and_then(ToolPools::share_len_min);
         running.push(live);
-        give_rx(&mut parts, plan, rx);
+        give_rx(&mut parts, plan, rx, is_spread);
         match (plan.role, tools) {
             (Role::Wire(_), _) => give_wires(&mut parts, plan.index, tx),
             (_, Some(tools)) => tools.give(&mut parts, plan, tx),
@@ -179,6 +198,18 @@ fn start_all(
         }
     }
     Ok((running, parts))
+}
+
+/// Says which ports have fewer queues than there are workers, and what is done about it.
+fn tell_spread(plans: &[PortPlan], specs: &[PortSpec], workers: usize, is_spread: bool) {
+    let spread = plans.iter().zip(specs).filter(|(plan, _)| is_spread && plan.role != Role::Idle);
+    for (plan, spec) in spread {
+        log::info!(
+            "port {}: {workers} workers, {} receive queue(s): who polls one hands flows to all workers",
+            spec.name,
+            plan.rx_queues
+        );
+    }
 }
 
 /// Makes the pools for received frames; returns, for each port, which one is its own.
@@ -278,15 +309,22 @@ fn interface_below(
     Ok(Some(interface))
 }
 
-/// Spreads a port's receive queues over the workers. Where there is one for each, queue by queue: both
-/// directions of a flow are in the same queue of a link's two ports, and one worker keeps their
-/// order. Ports with fewer queues begin at different workers.
-fn give_rx(parts: &mut [WorkerParts], plan: &PortPlan, queues: Vec<RxQueue>) {
-    let workers = parts.len();
-    let first = if queues.len() < workers { plan.index.at() } else { 0 };
-    for (at, rx) in queues.into_iter().enumerate() {
-        if let Some(worker) = parts.get_mut((at + first) % workers) {
-            worker.lanes.push(Lane { port: plan.index, rx, role: plan.role, spreader: None });
+/// Gives each receive queue of a port to its worker ([`worker_of`]), and, where queues are spread, to
+/// each other worker its part of the frames.
+fn give_rx(parts: &mut [WorkerParts], plan: &PortPlan, queues: Vec<RxQueue>, is_spread: bool) {
+    let (workers, port, role) = (parts.len(), plan.index, plan.role);
+    // What comes in on a tool port is only counted.
+    let is_spread = is_spread && role != Role::Idle;
+    for (queue, rx) in (0..).zip(queues) {
+        let own = worker_of(plan, queue, workers);
+        let bursts = bursts_waiting(plan).into();
+        let spread = is_spread.then(|| Spreader::new(workers, own, bursts));
+        let (spreader, takers) = spread.unzip();
+        for (worker, taker) in parts.iter_mut().zip(takers.unwrap_or_default()) {
+            worker.shares.extend(taker.map(|taker| Share { port, role, taker }));
+        }
+        if let Some(worker) = parts.get_mut(own) {
+            worker.lanes.push(Lane { port, rx, role, spreader });
         }
     }
 }

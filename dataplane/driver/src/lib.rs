@@ -27,6 +27,7 @@ pub mod plan;
 mod port;
 mod queue;
 mod running;
+pub mod spreading;
 mod tools;
 
 pub use clock::TscClock;

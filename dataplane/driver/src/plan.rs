@@ -14,6 +14,7 @@ use crate::error::DriverError;
 use crate::memory::Memory;
 use crate::mempool::{CACHE, HEADROOM, PoolPlan};
 use crate::port::Abilities;
+use crate::spreading::{are_spread, frames_waiting};
 
 /// Frames that a receive or transmit queue holds: about a hundred microseconds of 10 Gb/s.
 pub const DESCRIPTORS: u16 = 1024;
@@ -249,14 +250,19 @@ fn kept_by(device: &Device) -> u32 {
 
 /// The pools for received frames: one for each buffer size and NUMA node, shared by its ports; with
 /// each, the ports that receive into it. A pool holds what can be under way at once: full receive
-/// rings, full transmit rings of every port that its frames may leave by, what workers have in hand.
+/// rings, full transmit rings of every port that its frames may leave by, what waits for other workers
+/// where queues are spread, what workers have in hand.
 pub fn rx_pools(ports: &[PortPlan], workers: usize) -> Vec<(PoolPlan, Vec<PortIndex>)> {
     let mut classes: BTreeMap<(i32, u16), Vec<&PortPlan>> = BTreeMap::new();
     for port in ports {
         classes.entry((port.socket, port.data_room())).or_default().push(port);
     }
+    let is_spread = are_spread(ports, workers);
     let pools = classes.into_iter().map(|((socket, data_room), members)| {
         let receives = members.iter().map(|port| ring(port.rx_queues) + port.kept);
+        let spread = members.iter().filter(|port| is_spread && port.role != Role::Idle);
+        let spread =
+            spread.map(|port| frames_waiting(port, workers).saturating_mul(port.segments_max()));
         // Of a frame that a copy shares, all segments are held.
         let segments = members.iter().map(|port| port.segments_max()).max().unwrap_or(1);
         let shared = ports.iter().filter(|port| port.shares);
@@ -266,8 +272,11 @@ pub fn rx_pools(ports: &[PortPlan], workers: usize) -> Vec<(PoolPlan, Vec<PortIn
             is_peer || port.role == Role::Idle
         });
         let sends = leaves_by.map(|port| ring(port.all_tx_queues()));
-        let buffers =
-            receives.chain(sends).chain(shared).fold(in_hand(workers), u32::saturating_add);
+        let buffers = receives
+            .chain(spread)
+            .chain(sends)
+            .chain(shared)
+            .fold(in_hand(workers), u32::saturating_add);
         let mut pool = pool(format!("rx-{data_room}"), buffers, data_room, socket);
         // Its close leaves the buffers of its fill ring with the kernel, up to 26.07 at least.
         pool.is_lossy = members.iter().any(|port| port.device.is("af_xdp"));

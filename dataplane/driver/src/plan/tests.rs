@@ -1,4 +1,5 @@
 use super::*;
+use crate::spreading::worker_of;
 use engine::snapshot::{DataplaneSpec, ExemptSpec, LinkSpec, VxlanSpec};
 
 /// Two ports on a link, a tool port and a span, two workers.
@@ -256,4 +257,81 @@ fn a_pool_has_buffers_for_what_tools_may_hold_of_it() {
     let leads = lead_pool(&plans(NULLS, 1500)[2], "tool", 7);
     assert_eq!((leads.name.as_str(), leads.buffers), ("leads-tool-7", 511));
     assert!(u32::from(leads.data_room) >= OUTER_LEN_MAX);
+}
+
+/// Which ports are spread over so many workers, each port having so many receive queues.
+fn spread_over(workers: u16, queues: [u16; 4]) -> bool {
+    let mut snapshot = snapshot(NULLS, 1500);
+    snapshot.dataplane.workers = (0..workers).collect();
+    let ports = snapshot.ports.iter().zip(0..);
+    let plans = ports.map(|(spec, at)| PortPlan::new(&snapshot, PortIndex(at), spec).unwrap());
+    let mut plans: Vec<_> = plans.collect();
+    for (plan, queues) in plans.iter_mut().zip(queues) {
+        let is = Abilities { rx_queues_max: queues, tx_queues_max: 64, ..abilities() };
+        plan.fit("p", &is, true, PAGES).unwrap();
+    }
+    are_spread(&plans, workers.into())
+}
+
+#[test]
+fn queues_are_spread_where_a_worker_would_have_none_and_only_there() {
+    // lan and wan begin at workers 0 and 1, the span at 3; the tool port's queue is nobody's work.
+    assert!(!spread_over(1, [1, 1, 1, 1]));
+    assert!(!spread_over(2, [1, 1, 1, 1]));
+    assert!(spread_over(3, [1, 1, 1, 1]), "the span is worker 0's as lan is");
+    assert!(spread_over(4, [1, 1, 1, 1]), "worker 2 has the tool port alone");
+    assert!(!spread_over(4, [1, 2, 1, 1]));
+    assert!(!spread_over(4, [4, 1, 1, 1]), "a port with a queue for each is enough");
+    assert!(!spread_over(64, [64, 64, 1, 64]));
+    assert!(spread_over(64, [16, 16, 1, 16]));
+}
+
+#[test]
+fn a_queue_for_each_worker_goes_to_the_worker_of_its_number() {
+    let mut ports = plans(NULLS, 1500);
+    let of = |port: &PortPlan| {
+        (0..port.rx_queues).map(|queue| worker_of(port, queue, 4)).collect::<Vec<_>>()
+    };
+    for port in &mut ports {
+        port.rx_queues = 4;
+        assert_eq!(of(port), [0, 1, 2, 3]);
+    }
+    let mut workers = Vec::new();
+    for port in &mut ports {
+        port.rx_queues = 2;
+        workers.push(of(port));
+    }
+    assert_eq!(workers, [[0, 1], [1, 2], [2, 3], [3, 0]]);
+}
+
+#[test]
+fn a_pool_has_buffers_for_what_waits_for_other_workers() {
+    let buffers = |workers: usize, queues: u16, scatter: bool| {
+        let mut ports = plans(NULLS, 1500);
+        for port in &mut ports {
+            port.rx_queues = queues;
+        }
+        if scatter {
+            ports[3].mtu = 9000;
+            ports[3].scatter = true;
+        }
+        // The span alone, and nothing is held by copies.
+        ports[2].shares = false;
+        ports[0].role = Role::Idle;
+        ports[1].role = Role::Idle;
+        assert_eq!(are_spread(&ports, workers), workers > usize::from(queues));
+        rx_pools(&ports, workers)[0].0.buffers
+    };
+    let in_hand = 65 * (CACHE + CACHE / 2 + 64 * BURSTS_IN_HAND as u32);
+    // One way to each of 63 workers: 16 bursts that wait, one that gathers.
+    let waiting = 63 * (16 + 1) * 64;
+    let rest = buffers(64, 64, false) - 4 * 63 * u32::from(DESCRIPTORS);
+    assert_eq!(buffers(64, 1, false), rest + waiting);
+    assert_eq!(buffers(64, 1, true), rest + 5 * waiting, "five buffers to a jumbo frame");
+    assert!(rest > in_hand);
+    // Several queues: two bursts at least.
+    assert_eq!(
+        buffers(64, 16, false),
+        rest + 4 * 15 * u32::from(DESCRIPTORS) + 16 * 63 * (2 + 1) * 64
+    );
 }

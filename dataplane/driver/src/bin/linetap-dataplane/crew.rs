@@ -87,7 +87,8 @@ impl Crew {
         stuck.map(|member| member.core).collect()
     }
 
-    /// Lets the stopped workers answer a last time and end: what they hold goes back.
+    /// Lets the stopped workers handle what they have handed to each other, answer a last time and end:
+    /// what they hold goes back.
     pub(crate) fn join(self) {
         for member in self.members {
             // A worker that has ended already listens no more.
@@ -120,12 +121,14 @@ fn work(
         }
     };
     forgo_capabilities();
-    let mut worker = Worker::<Dpdk>::new(parts.lanes, parts.wires, parts.tools, end);
+    let worker = Worker::<Dpdk>::new(parts.lanes, parts.wires, parts.tools, end);
+    let mut worker = worker.with_shares(parts.shares);
     let _ = tell.send(Ok(()));
     worker.run(stop);
     let _ = tell.send(Ok(()));
     let _ = ended.recv();
-    // Stopped, so nothing is polled: this only answers the publisher's last question.
+    // Stopped, as all workers are, so no queue is polled: what others have handed over last is sent,
+    // and the publisher's last question answered.
     worker.run(stop);
     drop(worker);
     drop(thread);
