@@ -108,7 +108,9 @@ pub fn eal_config(snapshot: &Snapshot, plans: &[PortPlan]) -> EalConfig {
 fn rx_bytes_max(plans: &[PortPlan], workers: usize) -> u64 {
     let with_queues = |most: u16| {
         let mut plans = plans.to_vec();
-        plans.iter_mut().for_each(|plan| plan.rx_queues = plan.rx_queues.min(most));
+        for plan in &mut *plans {
+            plan.rx_queues = plan.rx_queues.min(most);
+        }
         rx_pools(&plans, workers).iter().map(|(pool, _)| pool.bytes()).sum()
     };
     (1..u16::MAX).take(workers).chain([u16::MAX]).map(with_queues).max().unwrap_or(0)

@@ -123,7 +123,7 @@ fn run(snapshot: &Arc<Snapshot>, workers: Vec<WorkerParts>) -> Report {
         }
         let began = Instant::now();
         while roster.report().ports[0].rx_packets < FRAMES.into()
-            && began.elapsed() < Duration::from_secs(60)
+            && began.elapsed() < Duration::from_mins(1)
         {
             roster.request_report();
             thread::sleep(Duration::from_millis(5));

@@ -125,7 +125,7 @@ impl<M: Mbuf> Spreader<M> {
         let (count, own) = (self.places.len() as u32, self.own as u16);
         let mut workers = [0; BURST_MAX];
         for (worker, class) in workers.iter_mut().zip(keys.class) {
-            let of_flow = ((class >> 16) * count >> HASH_BITS) as u16;
+            let of_flow = (((class >> 16) * count) >> HASH_BITS) as u16;
             *worker = if class & NOT_IP == 0 { of_flow } else { own };
         }
         workers

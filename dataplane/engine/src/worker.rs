@@ -138,6 +138,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             self.turn();
         }
         self.finish_shares();
+        self.flush_all();
         // The last word, for a publisher that asked just before.
         self.at_boundary();
     }
