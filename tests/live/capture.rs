@@ -31,6 +31,11 @@ impl Capture {
         Self::start(lab, side, "wire0", "ip or ip6", |frame| frame)
     }
 
+    /// The IP packets that reach the appliance from the client.
+    pub(crate) fn tapped(lab: &Lab) -> Self {
+        Self::start(lab, "appliance", "lan0", "ip or ip6", |frame| frame)
+    }
+
     /// What the copies contain that reach the tool.
     pub(crate) fn copies(lab: &Lab) -> Self {
         Self::start(lab, "tool", "mirror0", "udp dst port 4789", |frame| decapsulate(frame).1)

@@ -36,6 +36,8 @@ mod neighbors;
 #[cfg(test)]
 mod soak;
 #[cfg(test)]
+mod spread;
+#[cfg(test)]
 mod status;
 #[cfg(test)]
 mod suricata;

@@ -62,7 +62,7 @@ fn join(mut one: Flows, other: Flows) -> Flows {
 }
 
 /// Panics unless both hold the same flows, with the same frames in the same order.
-fn assert_same(wire: &Flows, tool: &Flows) {
+pub(crate) fn assert_same(wire: &Flows, tool: &Flows) {
     assert_eq!(count(wire), count(tool), "packets at the ends of the wire, and copies at the tool");
     for (flow, frames) in wire {
         let copies = tool.get(flow).unwrap_or_else(|| panic!("no copies of flow {flow:x?}"));
