@@ -4,7 +4,7 @@ mod common;
 
 use common::{CONFIG, TEMPLATE, config_fault, load, load_in, with};
 use control::config::{Mode, OFFLINE_NEIGHBOR_MAC, OFFLINE_PORT_MAC};
-use engine::snapshot::{IdleSpec, MemorySpec, NeighborSpec};
+use engine::snapshot::{CopySpec, IdleSpec, MemorySpec, NeighborSpec};
 
 #[test]
 fn what_is_left_out_has_its_default() {
@@ -17,6 +17,8 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(appliance.dataplane.memory, MemorySpec::Auto);
     assert!(!appliance.dataplane.latency);
     assert_eq!(appliance.dataplane.idle, IdleSpec::Poll);
+    assert_eq!(appliance.dataplane.copies, CopySpec::Auto);
+    assert_eq!(appliance.dataplane.tx_drain_us, 20);
     assert_eq!(appliance.ports[0].mtu, 1500);
     assert_eq!(appliance.ports[0].mac, None);
     assert!(appliance.links[0].forward);
@@ -172,6 +174,16 @@ const BREACHES: &[(&str, &str, &str)] = &[
         "[[link]]",
         "[dataplane]\nidle = \"adaptiv\"\n[[link]]",
         "[dataplane]: idle is \"adaptiv\"; write \"poll\" or \"adaptive\"; did you mean \"adaptive\"?",
+    ),
+    (
+        "[[link]]",
+        "[dataplane]\ncopies = \"shared\"\n[[link]]",
+        "[dataplane]: copies is \"shared\"; write \"auto\", \"copy\" or \"share\"; did you mean \"share\"?",
+    ),
+    (
+        "[[link]]",
+        "[dataplane]\ntx_drain_us = 10001\n[[link]]",
+        "[dataplane]: tx_drain_us 10001 is above 10000; write a value from 0 to 10000",
     ),
     (
         "[[link]]",

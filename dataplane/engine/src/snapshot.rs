@@ -277,13 +277,45 @@ impl Snapshot {
         self.targets.iter().any(|target| target.port == port)
     }
 
-    /// True when `other` needs the same ports, links and workers: it can replace this one while the
+    /// True when `other` needs the same ports, pools, links and workers: it can replace this one while the
     /// data plane runs.
     pub fn has_same_hardware(&self, other: &Self) -> bool {
         self.dataplane.workers == other.dataplane.workers
             && self.dataplane.memory == other.dataplane.memory
+            && self.dataplane.copies == other.dataplane.copies
             && self.ports == other.ports
             && self.links == other.links
             && self.spans == other.spans
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_workers_do_can_change_while_they_run_and_what_they_have_can_not() {
+        let snapshot = |dataplane| Snapshot {
+            epoch: 1,
+            appliance_id: "t".to_owned(),
+            dataplane,
+            ports: vec![],
+            links: vec![],
+            spans: vec![],
+            interfaces: vec![],
+            targets: vec![],
+            filters: vec![],
+            rules: vec![],
+            sessions: vec![],
+            vxlan: VxlanSpec { port: 4789, keep_inner_vlan: false, udp6_zero_checksum: false },
+            exempt: ExemptSpec { aws_never_mirrored: true, amazon_dns: vec![] },
+        };
+        let usual = || DataplaneSpec::new(vec![1]);
+        let is_same = |other| snapshot(usual()).has_same_hardware(&snapshot(other));
+        assert!(is_same(DataplaneSpec { latency: true, tx_drain_us: 0, ..usual() }));
+        assert!(is_same(DataplaneSpec { idle: IdleSpec::Adaptive, ..usual() }));
+        assert!(!is_same(DataplaneSpec { copies: CopySpec::Share, ..usual() }));
+        assert!(!is_same(DataplaneSpec { memory: MemorySpec::MiB(1), ..usual() }));
+        assert!(!is_same(DataplaneSpec::new(vec![2])));
     }
 }

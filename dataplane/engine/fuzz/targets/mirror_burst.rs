@@ -1,7 +1,7 @@
 //! Any frames, on any ports, through devices that misbehave: every frame, evaluation and copy ends
 //! once, for a named reason, and every buffer comes back.
 //!
-//! Input: how the devices behave (4 bytes), then frames: port, length (2 bytes), bytes.
+//! Input: how the devices behave (6 bytes), then frames: port, length (2 bytes), bytes.
 
 #![no_main]
 
@@ -17,17 +17,21 @@ use engine::units::PortIndex;
 use libfuzzer_sys::fuzz_target;
 use scenario::{Appliance, Behaviour, snapshot};
 
-fn behaviour([segment_len, wire, tool, pool]: [u8; 4]) -> Behaviour {
-    let faults = |byte: u8| TxFaults {
+fn behaviour([segment_len, wire, tool, pool, holds, share]: [u8; 6]) -> Behaviour {
+    let faults = |byte: u8, holds| TxFaults {
         accepts_per_call: if byte & 3 == 3 { usize::from(byte >> 4) } else { usize::MAX },
         refuses_every: NonZeroU64::new(u64::from(byte >> 2 & 3)),
         is_down: byte & 0xc3 == 0xc2,
         refuses_chains: byte & 0xc3 == 0x82,
         takes_ns: 0,
+        holds,
     };
     let segment_len = if segment_len == 0 { usize::MAX } else { usize::from(segment_len) };
     let pool = if pool < 128 { 4096 } else { usize::from(pool - 128) };
-    Behaviour { segment_len, wire: faults(wire), tool: faults(tool), pool }
+    let holds = (holds > 0).then(|| 4 * usize::from(holds));
+    let share_len_min = if share < 64 { usize::MAX } else { 8 * usize::from(share - 64) };
+    let (wire, tool) = (faults(wire, None), faults(tool, holds));
+    Behaviour { segment_len, wire, tool, pool, share_len_min }
 }
 
 fn frames(mut bytes: &[u8]) -> Vec<(PortIndex, Vec<u8>)> {
@@ -55,5 +59,7 @@ fuzz_target!(|bytes: &[u8]| {
     let matched: u64 = report.sessions.iter().map(|session| session.matched).sum();
     assert_eq!(hits, matched + report.unmirrored[Unmirrored::Rejected as usize]);
     drop(appliance.worker);
-    assert_eq!((appliance.feed.in_use(), appliance.pool.in_use()), (0, 0));
+    appliance.outputs.iter().for_each(|output| output.set_faults(TxFaults::default()));
+    let Appliance { feed, pool, leads, .. } = appliance;
+    assert_eq!((feed.in_use(), pool.in_use(), leads.in_use()), (0, 0, 0));
 });
