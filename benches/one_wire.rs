@@ -28,6 +28,8 @@ pub enum Case {
     Share,
     /// They become their own copies.
     Prepend,
+    /// They become their own copies, by the hands of two workers.
+    Spread,
     /// They are sent on, and copied for one of three sessions.
     Three,
 }
@@ -42,6 +44,7 @@ impl FromStr for Case {
             "copy" => Self::Copy,
             "share" => Self::Share,
             "prepend" => Self::Prepend,
+            "spread" => Self::Spread,
             "three" => Self::Three,
             other => bail!("{other} is no case"),
         })
@@ -64,7 +67,8 @@ const RULES: u16 = 10;
 /// An appliance whose port `lan` receives the capture for ever.
 /// Errors: none that a change of this file does not make.
 pub fn snapshot(case: Case, capture: &str) -> anyhow::Result<Snapshot> {
-    let is_span = case == Case::Prepend;
+    let is_span = matches!(case, Case::Prepend | Case::Spread);
+    let workers = if case == Case::Spread { vec![0, 1] } else { vec![0] };
     let lan = format!("net_pcap0,rx_pcap={capture},infinite_rx=1");
     let port = |name: &str, device: &str| PortSpec {
         name: name.to_owned(),
@@ -87,7 +91,7 @@ pub fn snapshot(case: Case, capture: &str) -> anyhow::Result<Snapshot> {
         appliance_id: "stages".to_owned(),
         dataplane: DataplaneSpec {
             copies: if case == Case::Share { CopySpec::Share } else { CopySpec::Copy },
-            ..DataplaneSpec::new(vec![0])
+            ..DataplaneSpec::new(workers)
         },
         ports: vec![port("lan", &lan), port("wan", "net_null0,no-rx=1"), tool],
         links: if is_span { Vec::new() } else { vec![link] },

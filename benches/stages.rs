@@ -3,7 +3,8 @@
 //!
 //! `stages CASE BURSTS`: so many bursts of 64 frames from a capture that repeats for ever, as
 //! `scripts/bench` has them, through one worker into null devices. Cases: `forward` (no sessions),
-//! `unmatched` (a session that matches nothing), `copy`, `share`, `prepend`, `three` (sessions).
+//! `unmatched` (a session that matches nothing), `copy`, `share`, `prepend`, `three` (sessions),
+//! and `spread`: as `prepend`, but two workers share the one queue, in one thread.
 
 use std::fs;
 use std::path::Path;
@@ -39,18 +40,24 @@ fn run(case: Case, bursts: usize, file: &Path) -> anyhow::Result<()> {
         hardware.map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
     let view = View::compile(&snapshot, &Neighbors::default());
     let view = Arc::new(view.map_err(|faults| anyhow::anyhow!("{faults:?}"))?);
-    let (mut roster, mut ends) = Roster::new(Arc::clone(&snapshot), &view);
-    let parts = workers.into_iter().next().context("one worker")?;
-    let end = ends.pop().context("one worker")?;
-    let mut worker = Worker::<Dpdk>::new(parts.lanes, parts.wires, parts.tools, end);
-    let received: usize = (0..bursts).map(|_| worker.poll()).sum();
+    let (mut roster, ends) = Roster::new(Arc::clone(&snapshot), &view);
+    let workers = workers.into_iter().zip(ends).map(|(parts, end)| {
+        Worker::<Dpdk>::new(parts.lanes, parts.wires, parts.tools, end).with_shares(parts.shares)
+    });
+    let mut workers: Vec<_> = workers.collect();
+    let mut received = 0;
+    for _ in 0..bursts {
+        let (first, others) = workers.split_first_mut().context("one worker")?;
+        received += first.poll();
+        others.iter_mut().for_each(|worker| drop(worker.poll()));
+    }
     ensure!(received == bursts * BURST_MAX, "only {received} frames came");
     roster.request_report();
-    worker.poll();
-    ensure!(roster.collect_report(), "the worker did not answer");
+    workers.iter_mut().for_each(|worker| drop(worker.poll()));
+    ensure!(roster.collect_report(), "a worker did not answer");
     let mirrored = roster.report().sessions.iter().map(|session| session.mirrored_packets).sum();
     let expected = if case.copies() { received as u64 } else { 0 };
     ensure!((expected..=expected + 64).contains(&mirrored), "{mirrored} copies, not {expected}");
-    drop((worker, ports));
+    drop((workers, ports));
     Ok(())
 }

@@ -31,14 +31,18 @@ fn counts<'n>(names: impl Iterator<Item = &'n str>, counts: &[u64]) -> Map<Strin
 fn port_json(port: &PortReport) -> Value {
     let mut ended = counts(Ended::ALL.iter().map(|it| it.name()), &port.ended);
     ended.retain(|_, count| *count != 0);
-    json!({
+    let mut all = json!({
         "rx_packets": port.rx_packets,
         "rx_bytes": port.rx_bytes,
         "tx_packets": port.tx_packets,
         "tx_bytes": port.tx_bytes,
         "forwarded": port.forwarded,
         "ended": ended,
-    })
+    });
+    if port.between_workers != 0 {
+        all["between_workers"] = port.between_workers.into();
+    }
+    all
 }
 
 fn session_json(session: &SessionReport) -> Value {

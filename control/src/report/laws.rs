@@ -1,17 +1,26 @@
 //! The conservation laws: every packet of a port, every copy of a session is accounted for.
 
+use std::fmt::Write as _;
+
 use engine::report::Report;
 
 /// Every law that a report breaks, a sentence each; empty when all hold.
 pub fn violations(report: &Report) -> Vec<String> {
     let ports = report.ports.iter().filter_map(|port| {
         let ended: u64 = port.ended.iter().sum();
-        let is_kept = port.rx_packets == port.forwarded.saturating_add(ended);
+        let done = port.forwarded.saturating_add(ended);
+        let between = port.between_workers;
+        let is_kept = done.checked_add_signed(between) == Some(port.rx_packets);
         (!is_kept).then(|| {
-            format!(
-                "port {}: {} received, but {} forwarded and {ended} ended",
-                port.name, port.rx_packets, port.forwarded
-            )
+            let (name, received, forwarded) = (&port.name, port.rx_packets, port.forwarded);
+            let mut law = format!(
+                "port {name}: {received} received, but {forwarded} forwarded and {ended} ended"
+            );
+            if between != 0 {
+                // Written to memory, which never fails.
+                let _ = write!(law, ", {between} between workers");
+            }
+            law
         })
     });
     let sessions = report.sessions.iter().filter_map(|session| {
@@ -69,7 +78,15 @@ mod tests {
         let mut report =
             Report { ports: vec![port], sessions: vec![session], ..Default::default() };
         assert_eq!(violations(&report), Vec::<String>::new());
-        report.ports[0].forwarded = 2;
+        report.ports[0].forwarded = 4;
+        report.ports[0].between_workers = -1;
+        assert_eq!(violations(&report), Vec::<String>::new());
+        report.ports[0].between_workers = 2;
+        assert_eq!(
+            violations(&report),
+            ["port p: 5 received, but 4 forwarded and 2 ended, 2 between workers"]
+        );
+        (report.ports[0].forwarded, report.ports[0].between_workers) = (2, 0);
         report.sessions[0].skipped[1] = 4;
         assert_eq!(
             violations(&report),

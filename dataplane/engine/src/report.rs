@@ -25,7 +25,7 @@ pub struct Report {
     pub live: Option<LiveReport>,
 }
 
-/// Counters of one port. `rx_packets = forwarded + Σ ended`.
+/// Counters of one port. `rx_packets = forwarded + Σ ended + between_workers`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortReport {
     /// Name in the appliance file.
@@ -44,6 +44,10 @@ pub struct PortReport {
     pub forwarded: u64,
     /// Received frames that did not, by reason.
     pub ended: [u64; Ended::COUNT],
+    /// Received frames on their way from one worker to another ([`crate::spreader`]), as far as the
+    /// workers had told: each at a moment of its own, so that it may be negative. 0 when nothing
+    /// comes, at the end, and offline.
+    pub between_workers: i64,
 }
 
 /// Counters of one session. `matched = mirrored_packets + Σ skipped`.

@@ -295,6 +295,7 @@ impl<T> Roster<T> {
                 shared_packets: stats.shared,
                 forwarded: stats.forwarded,
                 ended: stats.ended,
+                between_workers: stats.given.wrapping_sub(stats.taken).cast_signed(),
             });
         let sessions = snapshot.sessions.iter().map(|spec| {
             let stats = sessions.get(&spec.id).copied().unwrap_or_default();

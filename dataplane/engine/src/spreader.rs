@@ -111,8 +111,10 @@ impl<M: Mbuf> Spreader<M> {
         }
         mem::swap(frames, &mut self.places[self.own].burst);
         self.holds = true;
-        for place in &mut self.places {
-            place.arrived = place.arrived.or(arrived);
+        if arrived.is_some() {
+            for place in &mut self.places {
+                place.arrived = place.arrived.or(arrived);
+            }
         }
         let refused = self.refused.len();
         M::free_bulk(&mut self.refused);

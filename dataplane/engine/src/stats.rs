@@ -20,6 +20,10 @@ pub struct PortStats {
     pub tx_refused: u64,
     /// Received frames sent on by the other port.
     pub forwarded: u64,
+    /// Received frames that are other workers' ([`crate::spreader`]).
+    pub given: u64,
+    /// Frames that other workers received for this one.
+    pub taken: u64,
     /// Copies sent that held their frames' buffers.
     pub shared: u64,
     /// Received frames that were not forwarded, by [`Ended`].
@@ -146,6 +150,8 @@ impl PortStats {
         self.tx_bytes += other.tx_bytes;
         self.tx_refused += other.tx_refused;
         self.forwarded += other.forwarded;
+        self.given += other.given;
+        self.taken += other.taken;
         self.shared += other.shared;
         add_all(&mut self.ended, &other.ended);
     }

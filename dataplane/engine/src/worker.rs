@@ -236,7 +236,9 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         spreader.give_due();
         let (port, role) = (*port, *role);
         self.stats.lanes[at].add_burst(received, bytes);
-        self.stats.ports[port.at()].ended[Ended::WorkerCongested as usize] += refused as u64;
+        let stats = &mut self.stats.ports[port.at()];
+        stats.given += (received - refused - self.burst.len()) as u64;
+        stats.ended[Ended::WorkerCongested as usize] += refused as u64;
         if !self.burst.is_empty() {
             self.handle(port, role, arrived);
         }
@@ -248,6 +250,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         let Share { port, role, taker } = &mut self.shares[at];
         let Some(taken) = taker.take(&mut self.burst) else { return 0 };
         let (port, role, received) = (*port, *role, self.burst.len());
+        self.stats.ports[port.at()].taken += received as u64;
         let begun = self.busy.begin::<D::Clock>();
         self.handle(port, role, taken.arrived.or(begun));
         received
@@ -257,7 +260,9 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
     fn finish_shares(&mut self) {
         for Lane { port, spreader, .. } in &mut self.lanes {
             let refused = spreader.as_mut().map_or(0, Spreader::close);
-            self.stats.ports[port.at()].ended[Ended::WorkerCongested as usize] += refused as u64;
+            let stats = &mut self.stats.ports[port.at()];
+            stats.given -= refused as u64;
+            stats.ended[Ended::WorkerCongested as usize] += refused as u64;
         }
         while (0..self.shares.len()).map(|share| self.poll_share(share)).sum::<usize>() > 0 {}
     }

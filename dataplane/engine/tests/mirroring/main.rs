@@ -95,6 +95,7 @@ fn faults() -> impl Strategy<Value = TxFaults> {
 fn conserves(report: &Report) {
     for port in &report.ports {
         assert_eq!(port.rx_packets, port.forwarded + port.ended.iter().sum::<u64>(), "{port:?}");
+        assert_eq!(port.between_workers, 0);
     }
     for session in &report.sessions {
         let skipped = session.skipped.iter().sum::<u64>();

@@ -226,11 +226,19 @@ proptest! {
     ) {
         let mut crew = Crew::new(snapshot(), count, &frames, room);
         for worker in turns {
+            crew.roster.request_report();
             crew.workers[worker % count].poll();
+            crew.roster.collect_report();
+            let report = crew.roster.report();
+            for port in &report.ports {
+                let done = port.forwarded + port.ended.iter().sum::<u64>();
+                prop_assert_eq!(done.checked_add_signed(port.between_workers), Some(port.rx_packets));
+            }
         }
         let stop = AtomicBool::new(true);
         // All have stopped, then what they gave each other last is handled.
         crew.workers.iter_mut().for_each(|worker| worker.run(&stop));
+        crew.roster.collect_report();
         crew.roster.request_report();
         crew.workers.iter_mut().for_each(|worker| worker.run(&stop));
         assert!(crew.roster.collect_report());

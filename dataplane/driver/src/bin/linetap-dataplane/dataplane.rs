@@ -206,6 +206,8 @@ impl Dataplane {
             log::error!("the worker on core {core} does not stop; its queues are left open");
         }
         thread::sleep(DRAIN);
+        // What was asked before and answered late is not the last word.
+        self.roster.collect_report();
         self.roster.request_report();
         let mut report = if stuck.is_empty() {
             self.crew.join();
