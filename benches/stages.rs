@@ -49,11 +49,15 @@ fn run(case: Case, bursts: usize, file: &Path) -> anyhow::Result<()> {
     for _ in 0..bursts {
         let (first, others) = workers.split_first_mut().context("one worker")?;
         received += first.poll();
-        others.iter_mut().for_each(|worker| drop(worker.poll()));
+        for worker in others {
+            worker.poll();
+        }
     }
     ensure!(received == bursts * BURST_MAX, "only {received} frames came");
     roster.request_report();
-    workers.iter_mut().for_each(|worker| drop(worker.poll()));
+    for worker in &mut workers {
+        worker.poll();
+    }
     ensure!(roster.collect_report(), "a worker did not answer");
     let mirrored = roster.report().sessions.iter().map(|session| session.mirrored_packets).sum();
     let expected = if case.copies() { received as u64 } else { 0 };
