@@ -3,7 +3,6 @@
 //! Side-by-side figures on DPDK's devices come from `scripts/bench`; records of both kinds are in
 //! `record/`.
 
-pub mod one_wire;
 mod random;
 pub mod rulesets;
 

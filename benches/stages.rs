@@ -6,18 +6,23 @@
 //! `unmatched` (a session that matches nothing), `copy`, `share`, `prepend`, `three` (sessions),
 //! and `spread`: as `prepend`, but two workers share the one queue, in one thread.
 
+#![expect(unreachable_pub, reason = "what it shares with a library is public there")]
+
+mod one_wire;
+mod random;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
-use benches::one_wire::{Case, capture, snapshot};
 use driver::hardware::{Hardware, plan};
 use driver::{Dpdk, Eal, EalConfig, Memory};
 use engine::burst::BURST_MAX;
 use engine::roster::Roster;
 use engine::view::{Neighbors, View};
 use engine::worker::Worker;
+use one_wire::{Case, capture, snapshot};
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).filter(|it| !it.starts_with("--")).collect();

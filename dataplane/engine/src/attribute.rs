@@ -17,6 +17,7 @@ use crate::view::View;
 use crate::wire::ethernet::ADDRESSES_LEN;
 
 /// Finds the sources of each frame that `port` received, by place in the burst.
+#[inline(never)]
 pub fn attribute_burst<M: Mbuf, T>(
     view: &View<T>,
     port: PortIndex,

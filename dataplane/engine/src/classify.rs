@@ -42,6 +42,7 @@ pub struct Counters<'a> {
 
 /// Asks the rules about all evaluations of a burst of `count` frames, and leaves those that want a
 /// copy.
+#[inline(never)]
 pub fn classify_burst<T: RuleTable>(
     view: &View<T>,
     count: usize,

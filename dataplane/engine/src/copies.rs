@@ -32,8 +32,6 @@ pub struct Wanted {
     pub flow_hash: u16,
     /// Bytes of tags to be left out.
     pub strip: u8,
-    /// Its place among the copies of the burst.
-    pub turn: u8,
 }
 
 /// Where a burst's copies go, and where they are counted.
@@ -61,7 +59,7 @@ impl Copies<'_> {
     pub fn wanted<const STRIPS: bool>(&self, turn: u8) -> Wanted {
         let frame = self.frame(turn);
         let strip = if STRIPS { self.parsed[frame].tags_len } else { 0 };
-        Wanted { flow_hash: self.keys.hash(frame), strip, turn }
+        Wanted { flow_hash: self.keys.hash(frame), strip }
     }
 
     /// True when each of `count` frames is wanted once.
@@ -104,12 +102,10 @@ impl<M> Given<M> {
         frame.and_then(|frame| frame.as_ref()).map_or(Taken::Gone, Taken::Lent)
     }
 
-    /// Copies that will not be made.
+    /// A copy of the frame at a place will not be made.
     #[cold]
-    pub(crate) fn forgo(&mut self, turns: &[u8], copies: Copies<'_>) {
-        for &turn in turns {
-            self.twice &= !(1 << copies.frame(turn));
-        }
+    pub(crate) fn forgo(&mut self, place: usize) {
+        self.twice &= !(1 << (place % BURST_MAX));
     }
 }
 

@@ -1,8 +1,7 @@
 //! The copies that one burst wants, by session.
 //!
-//! What a session needs (its tool port, a link, a neighbour) is looked up once per group. The
-//! smallest group comes first: where a tool does not take all copies of a burst, a session that wants
-//! few gets them before one that floods.
+//! What a session needs (its tool port, a link, a neighbour) is looked up once per group, and its
+//! copies find it by the group's place.
 
 use arrayvec::ArrayVec;
 
@@ -14,34 +13,38 @@ use crate::units::SessionIndex;
 pub struct Group {
     /// The session.
     pub session: SessionIndex,
-    start: u8,
-    len: u8,
+    /// How many they are.
+    pub len: u8,
 }
+
+/// Places that are guessed by the last bits of a session's index.
+const GUESSES: usize = 64;
 
 /// Room for the groups of a burst.
 #[derive(Debug)]
 pub struct Groups {
-    /// Places among the copies, group by group, ascending in each.
-    turns: [u8; COPIES_MAX],
-    groups: ArrayVec<Group, COPIES_MAX>,
+    all: ArrayVec<Group, COPIES_MAX>,
+    /// By place among the copies: its group.
+    places: [u8; COPIES_MAX],
+    /// Where such a session's group was found last: true only if it is there.
+    guesses: [u8; GUESSES],
 }
 
 impl Default for Groups {
     fn default() -> Self {
-        Self { turns: ASCENDING, groups: ArrayVec::new() }
+        Self { all: ArrayVec::new(), places: [0; COPIES_MAX], guesses: [0; GUESSES] }
     }
 }
 
 impl Groups {
-    /// Groups copies by the sessions whose they are. Cost: a look at each where all are one session's,
-    /// else one per copy and session.
+    /// Groups copies by the sessions whose they are. Cost: a look at each.
     pub fn fill(&mut self, sessions: &[SessionIndex]) {
-        self.groups.clear();
+        self.all.clear();
         let Some(&first) = sessions.first() else { return };
         let others = sessions.iter().fold(0, |bits, other| bits | (first.0 ^ other.0));
         if others == 0 {
-            self.turns = ASCENDING;
-            self.groups.push(Group { session: first, start: 0, len: sessions.len() as u8 });
+            self.all.push(Group { session: first, len: sessions.len() as u8 });
+            self.places = [0; COPIES_MAX];
         } else {
             self.fill_apart(sessions);
         }
@@ -49,56 +52,52 @@ impl Groups {
 
     #[inline(never)]
     fn fill_apart(&mut self, sessions: &[SessionIndex]) {
-        let mut rest = (ASCENDING, [SessionIndex::NONE; COPIES_MAX]);
-        rest.1[..sessions.len()].copy_from_slice(sessions);
-        let (mut count, mut done) = (sessions.len(), 0);
-        while count > 0 {
-            let (session, start, mut left) = (rest.1[0], done, 0);
-            for place in 0..count {
-                // Written always, kept where it belongs: no branch to mispredict.
-                let (turn, whose) = (rest.0[place], rest.1[place]);
-                self.turns[done % COPIES_MAX] = turn;
-                (rest.0[left], rest.1[left]) = (turn, whose);
-                done += usize::from(whose == session);
-                left += usize::from(whose != session);
+        for (place, &session) in self.places.iter_mut().zip(sessions) {
+            let guess = &mut self.guesses[session.0 as usize % GUESSES];
+            match self.all.get_mut(usize::from(*guess)) {
+                Some(group) if group.session == session => group.len += 1,
+                _ => *guess = count_apart(&mut self.all, session),
             }
-            count = left;
-            self.groups.push(Group { session, start: start as u8, len: (done - start) as u8 });
+            *place = *guess;
         }
-        self.groups.sort_unstable_by_key(|group| (group.len, group.start));
     }
 
-    /// True when the copies are of several sessions.
-    #[inline]
-    pub fn are_several(&self) -> bool {
-        self.groups.len() > 1
-    }
-
-    /// The groups, the smallest first, each with its copies' places among all.
-    #[inline]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (SessionIndex, &[u8])> {
-        self.groups.iter().map(|&Group { session, start, len }| {
-            let start = usize::from(start);
-            (session, &self.turns[start..start + usize::from(len)])
-        })
+    /// All groups, in the order of their first copies.
+    pub fn all(&self) -> &[Group] {
+        &self.all
     }
 
     /// The session, when it is one.
     #[inline]
     pub fn only(&self) -> Option<SessionIndex> {
-        if self.groups.len() == 1 { self.groups.first().map(|group| group.session) } else { None }
+        if self.all.len() == 1 { self.all.first().map(|group| group.session) } else { None }
+    }
+
+    /// The place of a copy's group among all.
+    #[inline]
+    pub fn of_copy(&self, turn: u8) -> usize {
+        self.places[usize::from(turn) % COPIES_MAX].into()
+    }
+
+    /// The places of the groups, the smallest first.
+    pub fn by_size(&self) -> ArrayVec<u8, COPIES_MAX> {
+        let mut places: ArrayVec<u8, COPIES_MAX> = (0..self.all.len() as u8).collect();
+        places.sort_unstable_by_key(|&place| (self.all[usize::from(place)].len, place));
+        places
     }
 }
 
-/// Each place at its own.
-const ASCENDING: [u8; COPIES_MAX] = {
-    let (mut places, mut place) = ([0; COPIES_MAX], 0);
-    while place < COPIES_MAX {
-        places[place] = place as u8;
-        place += 1;
-    }
-    places
-};
+/// Counts a copy of a session that was not where it was guessed; returns where it is.
+#[cold]
+fn count_apart(groups: &mut ArrayVec<Group, COPIES_MAX>, session: SessionIndex) -> u8 {
+    let place = groups.iter().position(|group| group.session == session);
+    let place = place.unwrap_or_else(|| {
+        groups.push(Group { session, len: 0 });
+        groups.len() - 1
+    });
+    groups[place].len += 1;
+    place as u8
+}
 
 #[cfg(test)]
 mod tests {
@@ -110,31 +109,42 @@ mod tests {
         let sessions: Vec<_> = sessions.iter().copied().map(SessionIndex).collect();
         let mut groups = Groups::default();
         // What was there before does not matter.
-        groups.fill(&[SessionIndex(5), SessionIndex(6), SessionIndex(5)]);
+        groups.fill(&[SessionIndex(5), SessionIndex(6), SessionIndex(5), SessionIndex(69)]);
         groups.fill(&sessions);
-        let found: Vec<_> = groups.iter().collect();
-        assert!(found.is_sorted_by_key(|(_, turns)| turns.len()));
-        for &(session, turns) in &found {
-            let of_session = sessions.iter().zip(0u8..).filter(|(whose, _)| **whose == session);
-            assert!(of_session.map(|(_, turn)| turn).eq(turns.iter().copied()));
+        for group in groups.all() {
+            let copies = sessions.iter().filter(|session| **session == group.session);
+            assert_eq!(copies.count(), usize::from(group.len));
         }
-        let total: usize = found.iter().map(|(_, turns)| turns.len()).sum();
-        assert_eq!(total, sessions.len());
-        assert_eq!(groups.only().is_some(), found.len() == 1);
-        assert_eq!(groups.are_several(), found.len() > 1);
+        let total: usize = groups.all().iter().map(|group| usize::from(group.len)).sum();
+        assert_eq!(total, sessions.len(), "each session has one group");
+        let distinct: std::collections::HashSet<_> = sessions.iter().collect();
+        assert_eq!(groups.all().len(), distinct.len());
+        assert_eq!(groups.only().is_some(), distinct.len() == 1);
+        for (turn, &session) in (0..).zip(&sessions) {
+            assert_eq!(groups.all()[groups.of_copy(turn)].session, session);
+        }
+        let by_size = groups.by_size();
+        assert!(by_size.is_sorted_by_key(|&place| groups.all()[usize::from(place)].len));
+        assert_eq!(by_size.len(), groups.all().len());
     }
 
     #[test]
-    fn each_session_has_its_copies_in_order_and_the_smallest_is_first() {
+    fn each_copy_finds_the_group_of_its_session() {
         check(&[]);
         check(&[7]);
         check(&[4, 4, 4]);
         check(&[2, 2, 1, 2, 1]);
+        // Guessed at one place, and after those of another burst.
+        check(&[5, 69, 133, 5, 133, 69]);
+        check(&[6, 5]);
     }
 
     proptest! {
         #[test]
-        fn any_mixture_is_grouped(sessions in prop::collection::vec(0u32..9, 0..=COPIES_MAX)) {
+        fn any_mixture_is_grouped(
+            sessions in prop::collection::vec((0u32..9, 0u32..3), 0..=COPIES_MAX),
+        ) {
+            let sessions: Vec<_> = sessions.iter().map(|(low, high)| low + 64 * high).collect();
             check(&sessions);
         }
     }

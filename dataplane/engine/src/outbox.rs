@@ -34,8 +34,6 @@ pub mod mark {
 #[derive(Debug, Clone, Copy, Default)]
 struct Tag {
     tally: u16,
-    /// Its turn among the copies of its burst.
-    turn: u8,
     marks: u8,
 }
 
@@ -57,8 +55,6 @@ pub struct TallyIndex(u16);
 pub struct Outbox<D: Devices> {
     tx: D::Tx,
     waiting: Burst<D::Mbuf, WAITING_MAX>,
-    /// How many waited before the burst.
-    start: usize,
     /// By place among the waiting.
     tags: [Tag; WAITING_MAX],
     tallies: ArrayVec<Tally, TALLIES_MAX>,
@@ -82,7 +78,6 @@ impl<D: Devices> Outbox<D> {
         Self {
             tx,
             waiting: Burst::default(),
-            start: 0,
             tags: [Tag::default(); WAITING_MAX],
             tallies: ArrayVec::new(),
             any: 0,
@@ -116,11 +111,25 @@ impl<D: Devices> Outbox<D> {
             || self.tallies.len() > TALLIES_MAX - 2 * COPIES_MAX
     }
 
-    /// How many more copies are worth being made: all, unless the queue did not take what it was
+    /// True when the queue refused copies not long ago.
+    #[inline]
+    pub fn is_congested(&self) -> bool {
+        self.congested > 0
+    }
+
+    /// How many of `count` copies are worth being made: all, unless the queue did not take what it was
     /// given last. Copies for a tool that has stopped would cost the wire and go nowhere.
     #[inline]
-    pub fn room(&self) -> usize {
-        self.budget.saturating_sub(self.waiting.len())
+    pub fn reserve(&mut self, count: usize) -> usize {
+        let reserved = count.min(self.budget);
+        self.budget -= reserved;
+        reserved
+    }
+
+    /// So many of the reserved copies were not made.
+    #[inline]
+    pub fn give_back(&mut self, count: usize) {
+        self.budget = self.budget.saturating_add(count);
     }
 
     /// Where copies of a session are counted.
@@ -146,42 +155,16 @@ impl<D: Devices> Outbox<D> {
         }
     }
 
-    /// Keeps a copy until [`Outbox::flush`]; it is to be counted by [`Outbox::add`]. `turn` is its
-    /// place among the copies of its burst. What one burst can cause always fits after a flush, or
-    /// while [`Outbox::has_enough`] is false.
+    /// Keeps a copy until [`Outbox::flush`]; it is to be counted by [`Outbox::add`]. What one burst
+    /// can cause always fits after a flush, or while [`Outbox::has_enough`] is false.
     #[inline]
-    pub fn push(&mut self, copy: D::Mbuf, tally: TallyIndex, turn: u8, marks: u8) {
+    pub fn push(&mut self, copy: D::Mbuf, tally: TallyIndex, marks: u8) {
         if let Some(place) = self.tags.get_mut(self.waiting.len()) {
-            *place = Tag { tally: tally.0, turn, marks };
+            *place = Tag { tally: tally.0, marks };
         }
         self.any |= marks;
         let fits = self.waiting.push(copy).is_ok();
         debug_assert!(fits, "more copies than one burst can cause");
-    }
-
-    /// Says that the copies of a burst come.
-    pub fn begin(&mut self) {
-        self.start = self.waiting.len();
-    }
-
-    /// Puts the copies since [`Outbox::begin`] into the order of their turns. Of a congested queue
-    /// they stay as they came, those of small groups first: it may not take the last.
-    #[inline(never)]
-    pub fn put_in_order(&mut self) {
-        let start = self.start;
-        if self.congested > 0 || self.waiting.len() - start < 2 {
-            return;
-        }
-        let mut by_turn: [Option<(D::Mbuf, Tag)>; COPIES_MAX] = [const { None }; COPIES_MAX];
-        let count = self.waiting.len() - start;
-        let pushed = self.waiting.storage_mut().drain(start..);
-        for (copy, tag) in pushed.zip(&self.tags[start..start + count]) {
-            by_turn[usize::from(tag.turn) % COPIES_MAX] = Some((copy, *tag));
-        }
-        for ((copy, tag), place) in by_turn.into_iter().flatten().zip(start..) {
-            self.tags[place] = tag;
-            self.waiting.storage_mut().push(copy);
-        }
     }
 
     /// Sends what waits, in order. What the queue does not take is freed and counted: a copy is

@@ -1,11 +1,16 @@
-//! The copy stage: makes the copies that one burst wants, session by session.
+//! The copy stage: makes the copies that one burst wants.
+//!
+//! Copies leave in the order of their frames, whosever they are. Only where a tool does not take all
+//! of them, the session that wants the fewest comes first: it gets them before one that floods.
+
+use arrayvec::ArrayVec;
 
 use crate::burst::Burst;
-use crate::copies::{Copies, Given, Outlets};
-use crate::encap::{Encap, HeaderV4};
-use crate::groups::Groups;
+use crate::copies::{Copies, Given, Outlets, Taken};
+use crate::groups::Group;
+use crate::outbox::COPIES_MAX;
 use crate::port::{Devices, Mbuf};
-use crate::sink::Sink;
+use crate::sink::{Means, Sink};
 use crate::tool::ToolPort;
 use crate::units::SessionIndex;
 use crate::view::View;
@@ -19,22 +24,25 @@ pub fn make_copies<D: Devices, T>(
     copies: Copies<'_>,
     outlets: &mut Outlets<'_, D>,
 ) {
-    begin(copies.groups, outlets);
-    for (session, turns) in copies.groups.iter() {
-        let opened = Sink::open(view, session, copies.has_tags, turns.len(), false, outlets);
-        let Some((mut sink, header, count)) = opened else { continue };
-        if may_share {
-            sink.use_credit();
+    let means = if may_share { Means::Share } else { Means::Copy };
+    if let Some(session) = copies.groups.only() {
+        let count = copies.frames.len();
+        let opened = Sink::open(view, session, copies.has_tags, count, means, outlets);
+        let Some(mut sink) = opened else { return };
+        if let Some(tool) = &mut outlets.tools[sink.port().at()] {
+            sink.copy_all(tool, frames, copies);
         }
-        let turns = &turns[..count];
-        match header {
-            Some(Encap::V4(header)) => sink.copy_group(Some(header), frames, copies, turns),
-            Some(Encap::V6(header)) => sink.copy_group(Some(header), frames, copies, turns),
-            None => sink.copy_group(None::<&HeaderV4>, frames, copies, turns),
+        sink.close(outlets);
+    } else {
+        let mut sinks = Sinks::new();
+        sinks.open(view, copies, means, outlets);
+        for turn in sinks.turns(copies) {
+            if let Some((sink, tool)) = sinks.of_copy(turn, copies, outlets) {
+                sink.copy_one(tool, &mut frames[copies.frame(turn)], copies.wanted::<true>(turn));
+            }
         }
-        sink.close();
+        sinks.close(outlets);
     }
-    put_in_order(copies.groups, outlets);
 }
 
 /// Copies out of frames that end here, and takes them all off the burst; the last copy of each is
@@ -50,7 +58,7 @@ pub fn give_copies<D: Devices, T>(
         Some(session) if copies.want_each(frames.len()) => {
             give_all(view, frames, session, copies, outlets);
         }
-        _ => give_some(view, frames, copies, outlets),
+        Some(_) | None => give_some(view, frames, copies, outlets),
     }
     D::Mbuf::free_bulk(frames);
 }
@@ -62,15 +70,13 @@ fn give_all<D: Devices, T>(
     copies: Copies<'_>,
     outlets: &mut Outlets<'_, D>,
 ) {
-    let opened = Sink::open(view, session, copies.has_tags, frames.len(), true, outlets);
-    let Some((mut sink, header, count)) = opened else { return };
-    let given = frames.storage_mut().drain(..count);
-    match header {
-        Some(Encap::V4(header)) => sink.give_all(Some(header), given, copies),
-        Some(Encap::V6(header)) => sink.give_all(Some(header), given, copies),
-        None => sink.give_all(None::<&HeaderV4>, given, copies),
+    let count = frames.len();
+    let opened = Sink::open(view, session, copies.has_tags, count, Means::Give, outlets);
+    let Some(mut sink) = opened else { return };
+    if let Some(tool) = &mut outlets.tools[sink.port().at()] {
+        sink.give_all(tool, frames.storage_mut().drain(..sink.left), copies);
     }
-    sink.close();
+    sink.close(outlets);
 }
 
 /// Leaves the frames that nobody took in the burst.
@@ -81,38 +87,91 @@ fn give_some<D: Devices, T>(
     outlets: &mut Outlets<'_, D>,
 ) {
     let mut given = Given::new(frames, copies.frames);
-    begin(copies.groups, outlets);
-    for (session, turns) in copies.groups.iter() {
-        let opened = Sink::open(view, session, copies.has_tags, turns.len(), true, outlets);
-        let Some((mut sink, header, count)) = opened else {
-            given.forgo(turns, copies);
+    let mut sinks = Sinks::new();
+    sinks.open(view, copies, Means::Give, outlets);
+    for turn in sinks.turns(copies) {
+        let place = copies.frame(turn);
+        let Some((sink, tool)) = sinks.of_copy(turn, copies, outlets) else {
+            given.forgo(place);
             continue;
         };
-        let (turns, others) = turns.split_at(count);
-        match header {
-            Some(Encap::V4(header)) => sink.give_group(Some(header), &mut given, copies, turns),
-            Some(Encap::V6(header)) => sink.give_group(Some(header), &mut given, copies, turns),
-            None => sink.give_group(None::<&HeaderV4>, &mut given, copies, turns),
+        let wanted = copies.wanted::<true>(turn);
+        match given.take(place) {
+            Taken::Whole(frame) => sink.give_one(tool, frame, wanted),
+            Taken::Lent(frame) => sink.copy_lent(tool, frame, wanted),
+            Taken::Gone => debug_assert!(false, "at most two copies of a frame"),
         }
-        sink.close();
-        given.forgo(others, copies);
     }
-    put_in_order(copies.groups, outlets);
+    sinks.close(outlets);
     frames.storage_mut().extend(given.frames.into_iter().flatten());
 }
 
-/// Before the copies of several sessions are made.
-#[inline]
-fn begin<D: Devices>(groups: &Groups, outlets: &mut Outlets<'_, D>) {
-    if groups.are_several() {
-        outlets.tools.iter_mut().flatten().for_each(ToolPort::begin);
-    }
+/// The sinks of all sessions that want copies of a burst.
+struct Sinks<'a> {
+    /// By the place of the session's group; `None` where nothing can leave.
+    sinks: ArrayVec<Option<Sink<'a>>, COPIES_MAX>,
+    /// Some tool does not take all copies.
+    is_congested: bool,
 }
 
-/// Copies leave in the order of their frames, whosever they are.
-#[inline]
-fn put_in_order<D: Devices>(groups: &Groups, outlets: &mut Outlets<'_, D>) {
-    if groups.are_several() {
-        outlets.tools.iter_mut().flatten().for_each(ToolPort::put_in_order);
+impl<'a> Sinks<'a> {
+    /// None yet. To be opened where it lies: it is too large to be moved.
+    #[inline]
+    fn new() -> Self {
+        Self { sinks: ArrayVec::new(), is_congested: false }
+    }
+
+    fn open<D: Devices, T>(
+        &mut self,
+        view: &'a View<T>,
+        copies: Copies<'_>,
+        means: Means,
+        outlets: &mut Outlets<'_, D>,
+    ) {
+        let groups = copies.groups.all();
+        self.is_congested = outlets.tools.iter().flatten().any(ToolPort::is_congested);
+        let mut open = |group: &Group| {
+            Sink::open(view, group.session, copies.has_tags, group.len.into(), means, outlets)
+        };
+        if self.is_congested {
+            // What can leave is divided in this order.
+            self.sinks.extend(groups.iter().map(|_| None));
+            for place in copies.groups.by_size() {
+                let place = usize::from(place);
+                self.sinks[place] = open(&groups[place]);
+            }
+        } else {
+            self.sinks.extend(groups.iter().map(open));
+        }
+    }
+
+    /// The copies in the order in which they are to be made.
+    fn turns(&self, copies: Copies<'_>) -> ArrayVec<u8, COPIES_MAX> {
+        let mut turns: ArrayVec<u8, COPIES_MAX> = (0..copies.frames.len() as u8).collect();
+        if self.is_congested {
+            turns.sort_unstable_by_key(|&turn| {
+                let group = copies.groups.of_copy(turn);
+                (copies.groups.all()[group].len, group, turn)
+            });
+        }
+        turns
+    }
+
+    /// Where a copy goes; `None` when it is not to be made.
+    #[inline]
+    fn of_copy<'s, D: Devices>(
+        &'s mut self,
+        turn: u8,
+        copies: Copies<'_>,
+        outlets: &'s mut Outlets<'_, D>,
+    ) -> Option<(&'s mut Sink<'a>, &'s mut ToolPort<D>)> {
+        let sink = self.sinks.get_mut(copies.groups.of_copy(turn))?.as_mut()?;
+        let tool = outlets.tools[sink.port().at()].as_mut()?;
+        sink.left = sink.left.checked_sub(1)?;
+        Some((sink, tool))
+    }
+
+    fn close<D: Devices>(&mut self, outlets: &mut Outlets<'_, D>) {
+        self.sinks.drain(..).flatten().for_each(|sink| sink.close(outlets));
     }
 }

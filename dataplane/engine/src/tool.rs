@@ -163,20 +163,10 @@ impl<D: Devices> ToolPort<D> {
         }
     }
 
-    /// Says that the copies of a burst come.
-    pub fn begin(&mut self) {
-        self.mixed.begin();
-        if let Some(pooled) = &mut self.pooled {
-            pooled.begin();
-        }
-    }
-
-    /// Puts the copies since [`ToolPort::begin`] into the order of their turns.
-    pub fn put_in_order(&mut self) {
-        self.mixed.put_in_order();
-        if let Some(pooled) = &mut self.pooled {
-            pooled.put_in_order();
-        }
+    /// True when a queue refused copies not long ago.
+    #[inline]
+    pub fn is_congested(&self) -> bool {
+        self.mixed.is_congested() || self.pooled.as_ref().is_some_and(Outbox::is_congested)
     }
 
     /// True when a queue has a burst to send.
