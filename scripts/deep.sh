@@ -85,6 +85,15 @@ fuzz_all() {
     return $status
 }
 
+# Each prints what the wire carried meanwhile.
+wire_first() {
+    local status=0 blocked test=(cargo test --release --package driver --test wire_first -- --nocapture --test-threads 1)
+    for blocked in "60000 1" "600 100"; do
+        env LINETAP_BLOCKED_MS="${blocked% *}" LINETAP_BLOCKED_TIMES="${blocked#* }" "${test[@]}" || status=1
+    done
+    return $status
+}
+
 # Keeps what a command says, and its status, for `said`.
 keep() { # FOLDER CMD…
     local folder=$1 status=0
@@ -113,6 +122,7 @@ deep_tests() {
     tests "rule sets" env LINETAP_TUPLES="$tuples" cargo test --release --package benches --test rulesets -- --nocapture
     tests "filter sets of ten thousand rules" cargo test --release --package control --lib -- --ignored --nocapture
     tests "a minute of changes" env LINETAP_HITLESS_SECONDS=60 cargo test --release --package driver --test hitless -- --nocapture
+    tests "a tool that stops for a minute, and a hundred times" wire_first
     step "release build" cargo build --quiet --release --workspace --bins
     tests "soak" cargo test --release --package tests --test live -- --ignored --nocapture
 }

@@ -66,6 +66,7 @@ pub mod publish;
 pub mod stats;
 pub mod report;
 pub mod link;
+mod pace;
 pub mod outbox;
 mod credits;
 pub mod tool;

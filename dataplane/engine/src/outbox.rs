@@ -5,6 +5,7 @@ use arrayvec::ArrayVec;
 
 use crate::burst::{BURST_MAX, Burst};
 use crate::drop_reason::Skipped;
+use crate::pace::Pace;
 use crate::port::{Devices, Mbuf, TxQueue};
 use crate::stats::{PortStats, SessionStats};
 use crate::units::SessionIndex;
@@ -15,10 +16,6 @@ pub const COPIES_MAX: usize = 2 * BURST_MAX;
 const ENOUGH: usize = BURST_MAX;
 /// Copies that can wait: fewer than enough, and what one burst adds.
 const WAITING_MAX: usize = ENOUGH - 1 + COPIES_MAX;
-/// Copies that are made for a queue that took none, to see whether it takes some again.
-const PROBES: usize = 4;
-/// After so many flushes of which nothing was refused a queue is as good as any.
-const CONGESTED_FLUSHES: u8 = 64;
 /// Tallies before a flush: of what waited, and two for each group of a burst.
 const TALLIES_MAX: usize = WAITING_MAX + 2 * COPIES_MAX;
 
@@ -62,8 +59,7 @@ pub struct Outbox<D: Devices> {
     any: u8,
     /// Copies that may be made until the next flush.
     budget: usize,
-    /// Flushes until the queue counts as one that takes all.
-    congested: u8,
+    pace: Pace,
 }
 
 impl<D: Devices> core::fmt::Debug for Outbox<D> {
@@ -82,7 +78,7 @@ impl<D: Devices> Outbox<D> {
             tallies: ArrayVec::new(),
             any: 0,
             budget: usize::MAX,
-            congested: 0,
+            pace: Pace::default(),
         }
     }
 
@@ -107,14 +103,14 @@ impl<D: Devices> Outbox<D> {
     #[inline]
     pub fn has_enough(&self) -> bool {
         self.waiting.len() >= ENOUGH
-            || self.congested > 0
+            || self.is_congested()
             || self.tallies.len() > TALLIES_MAX - 2 * COPIES_MAX
     }
 
     /// True when the queue refused copies not long ago.
     #[inline]
     pub fn is_congested(&self) -> bool {
-        self.congested > 0
+        self.pace.is_congested()
     }
 
     /// How many of `count` copies are worth being made: all, unless the queue did not take what it was
@@ -173,19 +169,15 @@ impl<D: Devices> Outbox<D> {
         let waiting = self.waiting.len();
         if waiting == 0 {
             self.tallies.clear();
+            // Where nothing was to be made, some may be now.
+            self.budget = self.pace.next(0, 0);
             return 0;
         }
         let accepted = self.tx.send(&mut self.waiting).min(waiting);
         port.tx_refused += (waiting - accepted) as u64;
-        let unshared = if accepted < waiting {
-            self.budget = PROBES.max(2 * accepted);
-            self.congested = CONGESTED_FLUSHES;
-            self.count_refused(accepted, waiting, sessions)
-        } else {
-            self.budget = usize::MAX;
-            self.congested = self.congested.saturating_sub(1);
-            0
-        };
+        let unshared =
+            if accepted < waiting { self.count_refused(accepted, waiting, sessions) } else { 0 };
+        self.budget = self.pace.next(accepted, waiting);
         if self.any != 0 {
             self.count_marks(accepted, port, sessions);
         }

@@ -303,14 +303,14 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
     fn send_copies(&mut self, arrived: u64) {
         for at in 0..self.tools.len() {
             let Some(tool) = &self.tools[at] else { continue };
-            let waiting = tool.waiting();
+            let (waiting, is_full) = (tool.waiting(), tool.has_enough() || self.drain_ticks == 0);
             if waiting > 0 {
-                let is_full = tool.has_enough() || self.drain_ticks == 0;
                 self.drains[at].note(arrived, waiting);
                 self.holds_copies = true;
-                if is_full {
-                    self.flush(at);
-                }
+            }
+            // Also where none could be made: what is counted of them has its bound.
+            if is_full {
+                self.flush(at);
             }
         }
     }

@@ -18,9 +18,11 @@ use engine::snapshot::{
 };
 use engine::units::PortIndex;
 
+pub(crate) mod rig;
+
 const CHILD: &str = "LINETAP_TEST_CHILD";
 /// A case that hangs has failed.
-const HANGS_AFTER: Duration = Duration::from_mins(2);
+const HANGS_AFTER: Duration = Duration::from_mins(5);
 
 /// Runs `case`, the body of the calling test, in a new process.
 pub(crate) fn alone(case: impl FnOnce()) {
