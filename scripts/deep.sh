@@ -123,6 +123,8 @@ deep_tests() {
     tests "filter sets of ten thousand rules" cargo test --release --package control --lib -- --ignored --nocapture
     tests "a minute of changes" env LINETAP_HITLESS_SECONDS=60 cargo test --release --package driver --test hitless -- --nocapture
     tests "a tool that stops for a minute, and a hundred times" wire_first
+    tests "soak between rings" env LINETAP_SOAK_SECONDS=1800 LINETAP_TEST_PATIENCE=2400 \
+        cargo test --release --package driver --test soak -- --nocapture
     step "release build" cargo build --quiet --release --workspace --bins
     tests "soak" cargo test --release --package tests --test live -- --ignored --nocapture
 }

@@ -63,6 +63,8 @@ def linetap_cases():
         yield from (Case("linetap", "inline all", frames, rules=rules) for rules in (1_000, 10_000))
         if frames != "60":
             yield from (Case("linetap", job, frames, length=CUT) for job in ("inline all", "span all"))
+            # Null devices carry frames of several segments and don't say so.
+            yield Case("linetap", "inline all", frames, copies="share")
     yield from (Case("linetap", job, FLOWS) for job in ("forward", "inline quarter", "inline all"))
 
 
@@ -72,7 +74,10 @@ def peer_cases(system, jobs):
 
 def cases(peers=(), copies=None):
     """All of a run, in the order of a round. `copies`: a way to copy that linetap is held to."""
-    linetap = [case._replace(copies=copies) if COPIES[case.job] in ("quarter", "all") else case for case in linetap_cases()]
+    linetap = list(linetap_cases())
+    if copies:
+        plain = [case for case in linetap if not case.copies]
+        linetap = [case._replace(copies=copies) if COPIES[case.job] in ("quarter", "all") else case for case in plain]
     wanted = [*testpmd_cases(), *linetap]
     if "ovs" in peers:
         wanted += peer_cases("ovs", TAPS)
@@ -133,6 +138,8 @@ def claims_of(case):
         found.append(Claim(case, one, None if case.copies else THREE_SESSIONS))
     if case.rules > FEW:
         found.append(Claim(case, one, MANY_RULES if case.rules == 10_000 and not case.copies else None))
+    if case.copies == "share":
+        found.append(Claim(case, case._replace(copies=None)))
     if case.length:
         found.append(Claim(case, case._replace(length=None)))
     if case.frames == FLOWS:

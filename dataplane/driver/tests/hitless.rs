@@ -11,6 +11,7 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::from_env;
 use common::rig::{Rig, TOOL, dst_port, number_of, report, wire_and_tools, with_rig};
 use driver::Mbuf;
 use engine::burst::Burst;
@@ -28,7 +29,7 @@ const OUTER_LEN: usize = 50;
 /// The snapshot of a generation, which each of its copies tells: by the VNI, which also says the
 /// session, by the session that its rules choose for a port, and by its length.
 fn snapshot(generation: u32) -> Snapshot {
-    let mut snapshot = wire_and_tools(1);
+    let mut snapshot = wire_and_tools(1, 1500);
     snapshot.epoch = u64::from(generation) + 1;
     snapshot.filters =
         ["half", "all"].map(|id| FilterSpec { id: id.into(), amazon_dns: false }).into();
@@ -138,7 +139,7 @@ impl Changes<'_> {
 
 #[test]
 fn nothing_is_lost_or_mixed_while_the_configuration_changes_a_thousand_times_a_second() {
-    let seconds = std::env::var("LINETAP_HITLESS_SECONDS").map_or(3, |text| text.parse().unwrap());
+    let seconds = from_env("LINETAP_HITLESS_SECONDS", 3);
     with_rig(&snapshot(0), 1, |rig, roster, _| {
         let mut copies = Copies::default();
         let all_out = |rig: &mut Rig, copies: &mut Copies| {

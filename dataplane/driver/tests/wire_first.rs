@@ -10,10 +10,10 @@
 
 mod common;
 
-use std::env;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::from_env;
 use common::rig::{LAN, Rig, TOOL, dst_port, number_of, report, wire_and_tools, with_rig};
 use driver::Mbuf;
 use engine::burst::Burst;
@@ -36,7 +36,7 @@ const SUFFERS: usize = 0;
 const GOES_ON: usize = 1;
 
 fn snapshot() -> Snapshot {
-    let mut snapshot = wire_and_tools(2);
+    let mut snapshot = wire_and_tools(2, 1500);
     let ports = [Some((1024, 2047)), Some((3072, 4095)), None];
     for ((at, ports), target) in (0..).zip(ports).zip([SUFFERS, GOES_ON, SUFFERS]) {
         snapshot.filters.push(FilterSpec { id: format!("f{at}"), amazon_dns: false });
@@ -175,18 +175,12 @@ fn publish(roster: &mut Roster, snapshot: Snapshot) {
 
 /// Says what the wire carried beside what it carries without sessions.
 fn tell(what: &str, found: u64, plain: u64) {
-    let share = found as f64 / plain as f64;
-    eprintln!(
-        "{what}: {found} frames per second on the wire, {share:.3} of {plain} without sessions"
-    );
+    let share = per_mille(found, plain);
+    eprintln!("{what}: {found} frames a second on the wire, {share} ‰ of {plain} without sessions");
 }
 
 fn per_mille(part: u64, whole: u64) -> u64 {
     1000 * part / whole.max(1)
-}
-
-fn from_env(name: &str, otherwise: u64) -> u64 {
-    env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 
 fn skipped(report: &Report, session: usize, reason: Skipped) -> u64 {

@@ -3,6 +3,9 @@
 //! A worker owns its queues, its counters and (through the publish channel) its view. It shares
 //! nothing that it writes. It waits for nobody.
 
+mod flushing;
+mod shares;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::burst::Burst;
@@ -12,7 +15,7 @@ use crate::drain::Drain;
 use crate::drop_reason::Ended;
 use crate::idling::Idling;
 use crate::latency::record;
-use crate::mirror::{Fate, Scratch, keys_of_burst, mirror_burst};
+use crate::mirror::{Fate, Scratch, mirror_burst};
 use crate::port::{Clock, Devices, Mbuf, RxQueue, TxQueue};
 use crate::roster::{Queues, ReportBuffer, WorkerEnd};
 use crate::rule_table::{CompiledTable, RuleTable};
@@ -220,53 +223,6 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         received
     }
 
-    /// Gives other workers their part of what a lane has received, and handles the rest.
-    fn spread(&mut self, at: usize, received: usize) -> usize {
-        let Lane { port, role, spreader, .. } = &mut self.lanes[at];
-        let Some(spreader) = spreader else { return 0 };
-        if received == 0 {
-            spreader.give_due();
-            return 0;
-        }
-        let begun = self.busy.begin::<D::Clock>();
-        let is_timed = self.end.current().latency.is_some();
-        let arrived = is_timed.then(|| begun.unwrap_or_else(D::Clock::now));
-        let (keys, bytes) = keys_of_burst(self.burst.frames(), &mut self.scratch);
-        let refused = spreader.spread(&mut self.burst, keys, arrived);
-        spreader.give_due();
-        let (port, role) = (*port, *role);
-        self.stats.lanes[at].add_burst(received, bytes);
-        let stats = &mut self.stats.ports[port.at()];
-        stats.given += (received - refused - self.burst.len()) as u64;
-        stats.ended[Ended::WorkerCongested as usize] += refused as u64;
-        if !self.burst.is_empty() {
-            self.handle(port, role, arrived);
-        }
-        received
-    }
-
-    /// Handles a burst that another worker has received.
-    fn poll_share(&mut self, at: usize) -> usize {
-        let Share { port, role, taker } = &mut self.shares[at];
-        let Some(taken) = taker.take(&mut self.burst) else { return 0 };
-        let (port, role, received) = (*port, *role, self.burst.len());
-        self.stats.ports[port.at()].taken += received as u64;
-        let begun = self.busy.begin::<D::Clock>();
-        self.handle(port, role, taken.arrived.or(begun));
-        received
-    }
-
-    /// Gives what this worker still holds for others, and handles what others have given.
-    fn finish_shares(&mut self) {
-        for Lane { port, spreader, .. } in &mut self.lanes {
-            let refused = spreader.as_mut().map_or(0, Spreader::close);
-            let stats = &mut self.stats.ports[port.at()];
-            stats.given -= refused as u64;
-            stats.ended[Ended::WorkerCongested as usize] += refused as u64;
-        }
-        while (0..self.shares.len()).map(|share| self.poll_share(share)).sum::<usize>() > 0 {}
-    }
-
     /// Mirrors the burst and sends it on; returns its bytes. `arrived`: when it had been received, where
     /// that is known.
     #[inline]
@@ -296,65 +252,6 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         }
         self.send_copies(arrived.unwrap_or_else(|| self.busy.since()));
         bytes
-    }
-
-    /// Sends the copies of tool ports that have a burst of them; others wait. `arrived`: when their
-    /// frames had been received.
-    fn send_copies(&mut self, arrived: u64) {
-        for at in 0..self.tools.len() {
-            let Some(tool) = &self.tools[at] else { continue };
-            let (waiting, is_full) = (tool.waiting(), tool.has_enough() || self.drain_ticks == 0);
-            if waiting > 0 {
-                self.drains[at].note(arrived, waiting);
-                self.holds_copies = true;
-            }
-            // Also where none could be made: what is counted of them has its bound.
-            if is_full {
-                self.flush(at);
-            }
-        }
-    }
-
-    /// Sends the copies that have waited as long as they may.
-    #[inline]
-    fn flush_due(&mut self, now: u64) {
-        if !self.holds_copies {
-            return;
-        }
-        self.holds_copies = false;
-        for at in 0..self.drains.len() {
-            if self.drains[at].is_due(now, self.drain_ticks) {
-                self.flush(at);
-            }
-            self.holds_copies |= !self.drains[at].is_empty();
-        }
-    }
-
-    /// Sends all copies.
-    #[inline]
-    fn flush_all(&mut self) {
-        if self.holds_copies {
-            (0..self.tools.len()).for_each(|at| self.flush(at));
-            self.holds_copies = false;
-        }
-    }
-
-    /// Sends the copies that wait in a tool port.
-    fn flush(&mut self, at: usize) {
-        let (Some(tool), stats) = (&mut self.tools[at], &mut self.stats.ports[at]) else { return };
-        let current = self.end.current_mut();
-        let sent_before = stats.tx_packets;
-        tool.flush(stats, &mut current.stats.sessions);
-        let sent = (stats.tx_packets - sent_before) as usize;
-        if let Some(latency) = &mut current.latency {
-            let now = D::Clock::now();
-            self.drains[at].leave(sent, |arrived, copies| {
-                let ns = self.scale.ns(now.saturating_sub(arrived));
-                record(&mut latency.copy, ns, copies as u64);
-            });
-        } else {
-            self.drains[at].leave(0, |_, _| ());
-        }
     }
 
     /// Sends a burst on. `arrived`: when it had been received, where that is measured.

@@ -23,6 +23,8 @@ pub(crate) mod rig;
 const CHILD: &str = "LINETAP_TEST_CHILD";
 /// A case that hangs has failed.
 const HANGS_AFTER: Duration = Duration::from_mins(5);
+/// Another time for that, in seconds.
+const PATIENCE: &str = "LINETAP_TEST_PATIENCE";
 
 /// Runs `case`, the body of the calling test, in a new process.
 pub(crate) fn alone(case: impl FnOnce()) {
@@ -38,8 +40,9 @@ pub(crate) fn alone(case: impl FnOnce()) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    let patience = from_env(PATIENCE, HANGS_AFTER.as_secs());
     let started = Instant::now();
-    while child.try_wait().unwrap().is_none() && started.elapsed() < HANGS_AFTER {
+    while child.try_wait().unwrap().is_none() && started.elapsed().as_secs() < patience {
         thread::sleep(Duration::from_millis(20));
     }
     let hangs = child.try_wait().unwrap().is_none();
@@ -54,6 +57,11 @@ pub(crate) fn alone(case: impl FnOnce()) {
     assert!(output.status.success(), "{test}:\n{}", String::from_utf8_lossy(&output.stdout));
 }
 
+/// A number out of the environment.
+pub(crate) fn from_env(name: &str, otherwise: u64) -> u64 {
+    env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
 /// True for root. Prints why the case is skipped otherwise.
 pub(crate) fn is_root() -> bool {
     let root = nix::unistd::geteuid().is_root();
@@ -65,7 +73,12 @@ pub(crate) fn is_root() -> bool {
 
 /// DPDK with ordinary pages.
 pub(crate) fn eal() -> Eal {
-    Eal::start(&EalConfig { pci: vec![], memory: Memory::Pages { mib: 256 } }).unwrap()
+    eal_of(256)
+}
+
+/// DPDK with so many MiB of ordinary pages.
+pub(crate) fn eal_of(mib: u32) -> Eal {
+    Eal::start(&EalConfig { pci: vec![], memory: Memory::Pages { mib } }).unwrap()
 }
 
 /// A pool of `buffers` with `data_room` bytes behind the headroom.

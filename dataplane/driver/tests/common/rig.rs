@@ -19,7 +19,7 @@ use engine::units::{Mac, PortIndex};
 use engine::view::{Neighbors, View};
 use engine::worker::Worker;
 
-use super::{alone, eal, pool, port, wire};
+use super::{alone, eal_of, pool, port, wire};
 
 pub(crate) const LAN: PortIndex = PortIndex(0);
 pub(crate) const WAN: PortIndex = PortIndex(1);
@@ -33,8 +33,8 @@ pub(crate) const HEADERS_LEN: usize = 42;
 
 /// A wire between two rings, an interface `eni` on its first, and so many tools, each on a ring with a
 /// target `t0`, `t1`…
-pub(crate) fn wire_and_tools(tools: usize) -> Snapshot {
-    let ring = |at: usize, name: String| port(&name, &format!("net_ring{at}"), 1500);
+pub(crate) fn wire_and_tools(tools: usize, mtu: u16) -> Snapshot {
+    let ring = |at: usize, name: String| port(&name, &format!("net_ring{at}"), mtu);
     let names = ["lan".to_owned(), "wan".to_owned()].into_iter();
     let names = names.chain((0..tools).map(|tool| format!("tool{tool}")));
     let mut snapshot = wire(names.enumerate().map(|(at, name)| ring(at, name)).collect());
@@ -216,11 +216,12 @@ pub(crate) fn with_rig(
         // The worker has the other one to itself.
         assert!(core_affinity::set_for_current(core_affinity::CoreId { id: 0 }));
         let first = Arc::new(first.clone());
-        let eal = eal();
+        let mtu = first.ports[LAN.at()].mtu;
+        let eal = eal_of(if mtu > 2000 { 1024 } else { 256 });
         let hardware = Hardware::open(&eal, &first, plan(&first).unwrap()).unwrap();
         let Hardware { mut ports, mut pools, mut workers } = hardware;
         let mut parts = workers.remove(0);
-        let frames = pool(&eal, 8191, 2048);
+        let frames = pool(&eal, 8191, mtu + 14);
         pools.push(frames.handle());
         let mut rig = Rig::new(&mut parts, tools, frames);
         let view = Arc::new(View::compile(&first, &Neighbors::default()).unwrap());
