@@ -38,7 +38,7 @@ pub fn to_text(report: &Report, change: Option<Change<'_>>, rules_max: usize) ->
     // Written to memory, which never fails.
     let _ = writeln!(out, "\nnot mirrored: {unmirrored}");
     if let Some(live) = &report.live {
-        live::details(live, &mut out);
+        live::details(report, live, &mut out);
     }
     let broken = violations(report);
     if broken.is_empty() {

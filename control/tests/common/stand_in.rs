@@ -110,6 +110,7 @@ fn report(snapshot: &Snapshot) -> Report {
         driver: "net_null".into(),
         link_up: true,
         speed_mbps: 10_000,
+        share_len_min: (name == "tool").then_some(277),
         losses: (name != "tool").then(|| DeviceLosses { imissed: 3, ..Default::default() }),
         ..Default::default()
     };

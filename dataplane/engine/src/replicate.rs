@@ -24,6 +24,9 @@ pub fn make_copies<D: Devices, T>(
     copies: Copies<'_>,
     outlets: &mut Outlets<'_, D>,
 ) {
+    if copies.frames.is_empty() {
+        return;
+    }
     let means = if may_share { Means::Share } else { Means::Copy };
     if let Some(session) = copies.groups.only() {
         let count = copies.frames.len();

@@ -1,7 +1,7 @@
 //! What only a running data plane has: workers and their queues, neighbours, pools.
 
 use comfy_table::Table;
-use engine::report::{LiveReport, WorkerState};
+use engine::report::{LiveReport, Report, WorkerState};
 use hdrhistogram::Histogram;
 
 use super::super::latency::{self, Times};
@@ -14,11 +14,24 @@ pub(super) fn performance(live: &LiveReport, change: Option<Change<'_>>, out: &m
 }
 
 /// What one looks at when something is wrong.
-pub(super) fn details(live: &LiveReport, out: &mut String) {
+pub(super) fn details(report: &Report, live: &LiveReport, out: &mut String) {
     section(out, &rx_queues(live));
     section(out, &tx_queues(live));
+    section(out, &references(report, live));
     section(out, &neighbors(live));
     section(out, &pools(live));
+}
+
+/// From which length on copies are made by reference, and how many were.
+fn references(report: &Report, live: &LiveReport) -> Table {
+    let mut table = table(&["TOOL PORT", " BY REFERENCE FROM", " SO MADE"]);
+    for state in &live.ports {
+        let Some(len_min) = state.share_len_min else { continue };
+        let port = report.ports.iter().find(|port| port.name == state.name);
+        let made = port.map_or(0, |port| port.shared_packets);
+        table.add_row([state.name.clone(), format!("{len_min} bytes"), made.to_string()]);
+    }
+    table
 }
 
 fn latencies(live: &LiveReport, change: Option<Change<'_>>) -> Table {
