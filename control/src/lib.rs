@@ -31,5 +31,8 @@ pub mod offline;
 pub mod explain;
 pub mod link;
 pub mod privilege;
+pub mod store;
+pub mod service;
+pub mod ec2;
 pub mod daemon;
 pub mod cli;

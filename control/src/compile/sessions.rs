@@ -12,7 +12,7 @@ use crate::model::{Listing, Model, Property, Session, Target};
 
 /// The most that a load balancer takes, and what it gets when the session does not say
 /// (`PacketLength` of EC2's `CreateTrafficMirrorSession`).
-const LOAD_BALANCER_PACKET_LENGTH: u32 = 8500;
+pub const LOAD_BALANCER_PACKET_LENGTH: u32 = 8500;
 
 /// All sessions, in the order of the model. Sessions with a fault are left out.
 pub(super) fn compile(
