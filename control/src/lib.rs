@@ -31,5 +31,8 @@ pub mod offline;
 pub mod explain;
 pub mod link;
 pub mod privilege;
+pub mod ec2;
+pub mod audit;
+pub mod server;
 pub mod daemon;
 pub mod cli;

@@ -1,0 +1,5 @@
+//! EC2's side of the control plane: who calls, whether that is proven, and what they say.
+
+pub mod caller;
+pub mod query;
+pub mod auth;
