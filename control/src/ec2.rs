@@ -1,6 +1,8 @@
-//! The EC2 Query API: requests to the service's terms, and its answers to EC2's XML.
+//! The EC2 Query API: who calls and whether that is proven, requests to the service's terms, and its
+//! answers to EC2's XML.
 //!
 //! ```text
+//!  HTTP   -> auth, query -> Caller, Params
 //!  Params -> decode -> one file per resource -> service
 //!  Answer <- encode <- (or error)            <-
 //! ```
@@ -8,19 +10,23 @@
 //! from AWS (EC2 API Reference, version 2016-11-15). Spellings of EC2 stay in here.
 
 pub mod caller;
-mod conditions;
-mod decode;
-mod encode;
-mod endpoint;
+pub mod endpoint;
+pub mod query;
+pub mod auth;
 mod error;
-mod filter;
-mod interface;
+mod encode;
+mod decode;
+mod conditions;
 mod page;
+mod api;
+mod filter;
 mod rule;
+mod target;
 mod session;
 mod tag;
-mod target;
+mod interface;
 
-pub use caller::{Access, Answer, Caller, Endpoint, Params};
-pub use endpoint::{Api, access_for};
+pub use api::{Api, access_for};
+pub use caller::{Access, Caller};
+pub use endpoint::{Answer, Endpoint, Params};
 pub use error::Error;

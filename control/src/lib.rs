@@ -34,5 +34,7 @@ pub mod privilege;
 pub mod store;
 pub mod service;
 pub mod ec2;
+pub mod audit;
+pub mod server;
 pub mod daemon;
 pub mod cli;

@@ -48,6 +48,12 @@ pub trait Publish: Send + Sync {
     fn publish(&self, snapshot: &Snapshot) -> Result<(), NotYet>;
 }
 
+impl<P: Publish + ?Sized> Publish for Arc<P> {
+    fn publish(&self, snapshot: &Snapshot) -> Result<(), NotYet> {
+        (**self).publish(snapshot)
+    }
+}
+
 /// Why a snapshot is not in force, a sentence each: which worker is late, or that nobody answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotYet(pub Vec<String>);
@@ -93,9 +99,9 @@ struct Writer {
     /// The appliance for which models are compiled: without quotas, which the plan has judged.
     compiled_for: Appliance,
     /// What the data plane polls with, as far as we know.
-    in_force: Option<Snapshot>,
+    in_force: Option<Arc<Snapshot>>,
     /// What is to be in force.
-    wanted: Option<Snapshot>,
+    wanted: Option<Arc<Snapshot>>,
 }
 
 impl fmt::Debug for Service {
@@ -156,7 +162,7 @@ impl Service {
             }
             self.commit(&change)?;
         }
-        writer.wanted = Some(snapshot);
+        writer.wanted = Some(Arc::new(snapshot));
         Ok(())
     }
 
@@ -174,16 +180,16 @@ impl Service {
     }
 
     fn publish(&self, writer: &mut Writer) -> Result<(), Refusal> {
-        if writer.in_force == writer.wanted {
+        let Some(wanted) = &writer.wanted else { return Ok(()) };
+        if writer.in_force.as_ref().is_some_and(|it| Arc::ptr_eq(it, wanted) || it == wanted) {
             return Ok(());
         }
-        let Some(wanted) = &writer.wanted else { return Ok(()) };
         if let Err(why) = self.publish.publish(wanted) {
             // What it polls with now is not known: it may have been late, not deaf.
             writer.in_force = None;
             return Err(Refusal::NotInForce { revision: self.world()?.revision(), why });
         }
-        writer.in_force.clone_from(&writer.wanted);
+        writer.in_force = Some(Arc::clone(wanted));
         Ok(())
     }
 
@@ -217,7 +223,7 @@ impl Service {
             return Err(Refusal::DryRun);
         }
         self.commit(&change)?;
-        writer.wanted = Some(snapshot);
+        writer.wanted = Some(Arc::new(snapshot));
         self.publish(&mut writer)?;
         Ok(outcome)
     }

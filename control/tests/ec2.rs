@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use api::{ALICE, BOB, Bench, CONFIG, Shared, TEMPLATES, ground, text, texts};
 use control::ec2::Access;
-use control::model::{Destination, Filter, Kind, Model, Notes, Object, Session, Target};
+use control::model::{Destination, Filter, Kind, Model, Notes, Object, Rule, Session, Target};
 use control::service::Ground;
 use control::store::{Memory, Record, Store, place};
+use engine::rule::{Direction, RuleAction};
 use engine::units::Vni;
 
 const NLB: &str =
@@ -611,6 +612,45 @@ fn ten_thousand_sessions_are_described_page_by_page_in_a_second() {
     let start = Instant::now();
     session(&bench, "tmf-1", "tmt-1", "SessionNumber=1");
     eprintln!("created beside them in {:?}", start.elapsed());
+}
+
+#[test]
+fn a_change_beside_ten_thousand_rules_takes_milliseconds() {
+    let config = format!("{CONFIG}\n[quotas]\nrules_per_filter = 100000\n");
+    let rule = |at: usize| Rule {
+        id: format!("tmfr-{at:017x}"),
+        filter: "tmf-1".into(),
+        direction: Direction::Egress,
+        number: 1 + at as u16,
+        action: RuleAction::Accept,
+        source: "10.0.0.0/8".parse().unwrap(),
+        destination: format!("10.{}.{}.0/24", at >> 8, at & 255).parse().unwrap(),
+        protocol: Some(6),
+        source_ports: None,
+        destination_ports: None,
+        notes: Notes::default(),
+    };
+    let filter = Filter { id: "tmf-1".into(), ..Filter::default() };
+    let objects = std::iter::once(Object::Filter(filter));
+    let objects = objects.chain((0..10_000).map(|at| Object::Rule(rule(at))));
+    let records = objects.enumerate().map(|(at, object)| Record {
+        owner: ALICE.into(),
+        created: place(1, at),
+        token: None,
+        object,
+    });
+    let bench = Bench::over(Shared(Memory::with(records).into()), ground(&config));
+    let target = target(&bench);
+    let mut times = Vec::new();
+    for _ in 0..10 {
+        let start = Instant::now();
+        let id = session(&bench, "tmf-1", &target, "SessionNumber=1&ClientToken=");
+        times.push(start.elapsed());
+        bench.done(ALICE, &format!("DeleteTrafficMirrorSession&TrafficMirrorSessionId={id}"));
+    }
+    times.sort();
+    eprintln!("created beside 10,000 rules in {:?} to {:?}", times[0], times[9]);
+    assert!(times[5] < Duration::from_millis(500), "{times:?}");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::ops::RangeInclusive;
 
 use ring::digest::{Context, SHA256};
 
-use super::caller::Params;
 use super::encode::is_xml;
+use super::endpoint::Params;
 use super::error::Error;
 use crate::fault::either;
 use crate::store::Token;

@@ -5,8 +5,8 @@
 
 use std::io;
 
-use super::caller::Answer;
 use super::encode;
+use super::endpoint::Answer;
 use crate::fault::quoted;
 use crate::model::{Destination, Kind};
 use crate::service::{Limit, Refusal};

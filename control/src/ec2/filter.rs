@@ -6,10 +6,10 @@ use std::io;
 
 use engine::rule::Direction;
 
+use super::api::Call;
 use super::conditions::Conditions;
 use super::decode::Request;
 use super::encode::Xml;
-use super::endpoint::Call;
 use super::error::Error;
 use super::page::{Page, number_place};
 use super::{rule, tag};

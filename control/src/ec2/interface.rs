@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use engine::snapshot::NeighborSpec;
 use engine::units::Mac;
 
+use super::api::Call;
 use super::conditions::Conditions;
 use super::encode::Xml;
-use super::endpoint::Call;
 use super::error::Error;
 use super::page::Page;
 use crate::config::Appliance;

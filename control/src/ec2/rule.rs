@@ -7,9 +7,9 @@ use std::ops::RangeInclusive;
 use engine::rule::{Direction, PortRange, RuleAction};
 use ipnet::IpNet;
 
+use super::api::Call;
 use super::decode::Request;
 use super::encode::Xml;
-use super::endpoint::Call;
 use super::error::Error;
 use super::filter::{Wanted, client_token, delete_any, notes_of_new};
 use super::tag;

@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 
 use engine::units::Vni;
 
+use super::api::Call;
 use super::decode::Request;
 use super::encode::Xml;
-use super::endpoint::Call;
 use super::error::Error;
 use super::filter::{Wanted, client_token, delete_any, notes_of_new, tags_for};
 use super::rule::{NUMBERS, Removable, remove_fields, set_description};

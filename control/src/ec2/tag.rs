@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::io;
 
+use super::api::Call;
 use super::conditions::Conditions;
 use super::encode::Xml;
-use super::endpoint::Call;
 use super::error::Error;
 use super::page::Page;
 use crate::model::Kind;

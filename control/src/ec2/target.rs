@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::io;
 
+use super::api::Call;
 use super::encode::Xml;
-use super::endpoint::Call;
 use super::error::Error;
 use super::filter::{Wanted, client_token, delete_any, notes_of_new, tags_for};
 use super::tag;

@@ -21,6 +21,8 @@ pub struct World {
     /// Of each kind, by their places: the order in which they were made, the template's first.
     records: HashMap<Kind, BTreeMap<u64, Record>>,
     places: HashMap<String, (Kind, u64)>,
+    /// The places of the tools in the appliance file, by their ids.
+    tools: HashMap<String, usize>,
     /// The places of each filter's rules.
     rules: HashMap<String, BTreeSet<u64>>,
 }
@@ -32,8 +34,11 @@ impl World {
             revision: contents.revision,
             records: Kind::ALL.into_iter().map(|kind| (kind, BTreeMap::new())).collect(),
             places: HashMap::new(),
+            tools: HashMap::new(),
             rules: HashMap::new(),
         };
+        let tools = world.ground.appliance.tools.iter().enumerate();
+        world.tools = tools.map(|(at, tool)| (tool.id.clone(), at)).collect();
         let model = world.ground.template.clone();
         let objects = model.filters.into_iter().map(Object::Filter);
         let objects = objects.chain(model.rules.into_iter().map(Object::Rule));
@@ -220,7 +225,7 @@ impl World {
 
     /// The tool that a target means, if it can be used.
     pub(super) fn tool(&self, destination: &Destination) -> Option<&Tool> {
-        let tool = self.ground.appliance.tools.iter().find(|tool| tool.id == destination.id())?;
+        let tool = self.ground.appliance.tools.get(*self.tools.get(destination.id())?)?;
         (tool.members.len() == 1 || !destination.is_interface()).then_some(tool)
     }
 
@@ -258,9 +263,10 @@ impl World {
                 add(&mut model, &record.object);
             }
         }
-        model.targets.retain(|target| self.tool(&target.destination).is_some());
-        let usable: HashSet<&str> = model.targets.iter().map(|it| it.id.as_str()).collect();
-        model.sessions.retain(|session| usable.contains(session.target.as_str()));
+        let rests = |target: &mut Target| self.tool(&target.destination).is_none();
+        let resting: HashSet<String> =
+            model.targets.extract_if(.., rests).map(|target| target.id).collect();
+        model.sessions.retain(|session| !resting.contains(&session.target));
         model
     }
 }
