@@ -463,12 +463,16 @@ fn objects_of_the_template_are_shown_and_used_but_not_changed() {
         "400 InvalidParameterValue"
     );
     bench.done(TEMPLATES, &session_query("F", "T", "SessionNumber=2"));
+    let same = session_query("F", "T", "SessionNumber=3&VirtualNetworkId=1");
+    bench.done(TEMPLATES, &same);
+    let shown = bench.done(TEMPLATES, "DescribeTrafficMirrorSessions");
+    assert_eq!(text(&shown, "virtualNetworkId"), "1");
     let vnis: Vec<u32> =
         bench.dataplane.in_force().sessions.iter().map(|it| it.vni.value()).collect();
     assert!(vnis[0] == 1 && vnis[1] >= 65_536, "the template's are not moved: {vnis:?}");
     let kept = bench.store.0.read().unwrap().records;
     let kinds: Vec<Kind> = kept.iter().map(|record| record.object.kind()).collect();
-    assert_eq!(kinds, [Kind::Session], "what the template has is not stored");
+    assert_eq!(kinds, [Kind::Session; 2], "what the template has is not stored");
 }
 
 #[test]

@@ -209,6 +209,15 @@ fn check_fan_in(model: &Model, quotas: &Quotas, faults: &mut Faults) {
     }
 }
 
+/// Gives sessions without a VNI the ones that [`super::compile`] would, for good: others that come
+/// later don't move them.
+pub fn settle_vnis(sessions: &mut [Session]) {
+    let mut free = FreeVnis::beside(sessions);
+    for session in sessions {
+        session.vni = session.vni.or_else(|| free.next());
+    }
+}
+
 /// The VNIs that no session was given, from 1 up.
 struct FreeVnis {
     given: HashSet<Vni>,

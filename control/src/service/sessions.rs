@@ -11,7 +11,7 @@ use crate::compile::LOAD_BALANCER_PACKET_LENGTH;
 use crate::model::{Kind, Session};
 
 /// VNIs that are chosen begin here: those below are left to templates, whose sessions get the
-/// lowest that are free and should not be moved by the API's.
+/// lowest that are free, also those that a later template has.
 const CHOSEN_VNI_MIN: u32 = 1 << 16;
 /// So many VNIs are tried at random; beyond that the range must be all but full.
 const DRAWS_MAX: usize = 10_000;

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{Ground, Refusal, tags};
+use crate::compile::settle_vnis;
 use crate::config::{Appliance, Tool};
 use crate::model::{Destination, Filter, Kind, Model, Notes, Object, Rule, Session, Target};
 use crate::store::{Change, Contents, PLACES_PER_REVISION, Record, Token};
@@ -39,7 +40,8 @@ impl World {
         };
         let tools = world.ground.appliance.tools.iter().enumerate();
         world.tools = tools.map(|(at, tool)| (tool.id.clone(), at)).collect();
-        let model = world.ground.template.clone();
+        let mut model = world.ground.template.clone();
+        settle_vnis(&mut model.sessions);
         let objects = model.filters.into_iter().map(Object::Filter);
         let objects = objects.chain(model.rules.into_iter().map(Object::Rule));
         let objects = objects.chain(model.targets.into_iter().map(Object::Target));
