@@ -31,7 +31,7 @@ use tokio::time::timeout;
 use crate::audit::{Audit, AuditError};
 use crate::config::Api;
 use crate::ec2::auth::Keyring;
-use crate::ec2::caller::Endpoint;
+use crate::ec2::endpoint::Endpoint;
 use crate::fault::Faults;
 use exchange::Desk;
 use rate::Rates;

@@ -167,6 +167,7 @@ fn tls(table: &Table<'_>) -> Option<TlsFiles> {
 }
 
 fn listen(table: &Table<'_>, has_tls: bool) -> Vec<Listen> {
+    table.ignore(&["listen"]);
     if !table.has("listen") {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, API_PORT));
         return vec![Listen { address, tls: false }];
@@ -293,10 +294,7 @@ mod tests {
     fn an_empty_table_listens_on_loopback_only() {
         let (api, faults) = parse("[api]");
         assert_eq!(faults, [""; 0]);
-        assert_eq!(
-            api.listen,
-            [Listen { address: ([127, 0, 0, 1], 8440).into(), tls: false }]
-        );
+        assert_eq!(api.listen, [Listen { address: ([127, 0, 0, 1], 8440).into(), tls: false }]);
         assert_eq!(api.audit, Path::new("/state/audit.jsonl"));
         assert_eq!(api.socket, Path::new("/run/api.sock"));
         assert_eq!((api.account.as_str(), api.region), ("000000000000", None));
@@ -319,7 +317,9 @@ mod tests {
     #[test]
     fn what_would_be_open_to_the_network_is_a_fault() {
         let fault = |listen: &str| only_fault(&format!("[api]\nlisten = {listen}"));
-        assert!(fault("\"0.0.0.0:8440\"").contains("f:2: [api]: listen \"0.0.0.0:8440\" needs TLS"));
+        assert!(
+            fault("\"0.0.0.0:8440\"").contains("f:2: [api]: listen \"0.0.0.0:8440\" needs TLS")
+        );
         assert!(fault("\"https://127.0.0.1:1\"").contains("needs TLS"));
         assert!(fault("\"http://192.0.2.1:1\"").contains("in plain HTTP; write https://"));
         assert!(fault("\"localhost:1\"").contains("is not an address with a port"));

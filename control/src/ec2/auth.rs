@@ -13,8 +13,10 @@ mod canonical;
 mod claim;
 mod keys;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 pub use canonical::{Spelling, canonical_request, signature};
-pub use claim::{Claim, CLOCK_SKEW_MAX};
+pub use claim::{CLOCK_SKEW_MAX, Claim};
 pub use keys::{AccessKey, KEYS_BYTES_MAX, Keyring, Secret};
 pub use refusal::Refusal;

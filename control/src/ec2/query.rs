@@ -45,8 +45,7 @@ fn word(text: &[u8], at: usize) -> Result<String, QueryError> {
     if !escapes.map(|(place, _)| place).all(is_whole) {
         return Err(QueryError::Escape(at));
     }
-    let spaced: Vec<u8> =
-        text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+    let spaced: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
     String::from_utf8(percent_decode(&spaced).collect()).map_err(|_| QueryError::Utf8(at))
 }
 

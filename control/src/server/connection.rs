@@ -46,10 +46,8 @@ impl House {
         // Also how long an idle connection is kept.
         http.timer(TokioTimer::new()).header_read_timeout(limits.client_timeout);
         http.max_buf_size(limits.header_bytes);
-        let router = Router::new()
-            .route("/", any(exchange))
-            .fallback(nowhere)
-            .with_state(Arc::clone(&desk));
+        let router =
+            Router::new().route("/", any(exchange)).fallback(nowhere).with_state(Arc::clone(&desk));
         Self { http, router, desk }
     }
 
@@ -68,8 +66,7 @@ pub(super) async fn serve<S>(
     guest: Guest,
     house: &House,
     mut stopped: watch::Receiver<bool>,
-)
-where
+) where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let mut stream = TimeoutWriter::new(stream);

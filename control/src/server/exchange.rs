@@ -21,7 +21,8 @@ use super::refusals::Refusals;
 use super::reply::{Trouble, code_of, reply};
 use crate::audit::{Audit, Phase, Record, add_made, cut, objects_of};
 use crate::ec2::auth::{Claim, Keyring, Refusal};
-use crate::ec2::caller::{Access, Answer, Caller, Endpoint, Params};
+use crate::ec2::caller::{Access, Caller};
+use crate::ec2::endpoint::{Answer, Endpoint, Params};
 use crate::ec2::query::pairs;
 
 /// What is read of a body that nobody wants, so that the refusal gets through.
@@ -173,7 +174,8 @@ impl Desk {
         let mut objects = objects_of(&case.params.0);
         let action = Action::of(&case.params);
         let answer = if case.caller.access == Access::ReadOnly && action.changes {
-            self.refuse(peer, &Refusal::ReadOnly, Some(&case.caller.key_id)).answer(&case.request_id)
+            self.refuse(peer, &Refusal::ReadOnly, Some(&case.caller.key_id))
+                .answer(&case.request_id)
         } else if action.changes && !self.note(case, &action, &objects, None) {
             return Trouble::new(
                 "InternalError",

@@ -40,11 +40,7 @@ pub(super) struct Hall {
 }
 
 impl Hall {
-    pub(super) fn new(
-        config: &Api,
-        desk: Arc<Desk>,
-        stopped: watch::Receiver<bool>,
-    ) -> Self {
+    pub(super) fn new(config: &Api, desk: Arc<Desk>, stopped: watch::Receiver<bool>) -> Self {
         let limits = &config.limits;
         Self {
             house: Arc::new(House::new(limits, desk)),

@@ -66,7 +66,10 @@ mod tests {
         assert!(may(0, stranger) && may(own, stranger) && may(stranger, group));
         assert!(!may(stranger, stranger));
         let caller = caller_of(0, 0, "123456789012").unwrap();
-        assert_eq!((caller.account.as_str(), caller.key_id.as_str()), ("123456789012", "unix:uid=0"));
+        assert_eq!(
+            (caller.account.as_str(), caller.key_id.as_str()),
+            ("123456789012", "unix:uid=0")
+        );
     }
 
     #[test]

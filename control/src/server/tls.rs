@@ -113,8 +113,10 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
         if mode & 0o007 == 0 {
             return Ok(());
         }
-        Err(format!("the private key has mode {mode:04o}, so that anybody gets at it; run: \
-                     chmod o= FILE, and make a new key if somebody could read this one"))
+        Err(format!(
+            "the private key has mode {mode:04o}, so that anybody gets at it; run: \
+                     chmod o= FILE, and make a new key if somebody could read this one"
+        ))
     };
     let pem = contents(path, is_private)?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {

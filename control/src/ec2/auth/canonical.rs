@@ -9,8 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encod
 use ring::{digest, hmac};
 
 /// What may stand as it is: RFC 3986 §2.3.
-const RESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// The same in a path, which keeps its slashes.
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 /// The parameter of a presigned request that can't be part of what it signs.
@@ -72,9 +71,12 @@ fn canonical_path(path: &str) -> String {
 }
 
 fn canonical_query(query: &str, spelling: Spelling) -> String {
+    if query.is_empty() {
+        return String::new();
+    }
     let mut pairs: Vec<(String, String)> = query
         .split('&')
-        .filter(|pair| !pair.is_empty())
+        .filter(|pair| spelling == Spelling::AsSent || !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .filter(|(name, _)| *name != SIGNATURE)
         .map(|(name, value)| match spelling {

@@ -200,8 +200,10 @@ fn secret(table: &Table<'_>) -> Option<Secret> {
         let line = table.line_of("secret");
         table.fault(
             line,
-            format!("secret must be there, as a text of {least} to {most} printable ASCII letters \
-                     without spaces"),
+            format!(
+                "secret must be there, as a text of {least} to {most} printable ASCII letters \
+                     without spaces"
+            ),
         );
     }
     secret

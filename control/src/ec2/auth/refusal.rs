@@ -87,7 +87,9 @@ impl Refusal {
             Self::Expired(_) => "it was signed too long ago; do the clocks agree?",
             Self::Early(_) => "it was signed in the future; do the clocks agree?",
             Self::UnknownKey => "no key of the keys file has its key id",
-            Self::WrongSignature => "its signature is wrong; does the caller have the right secret?",
+            Self::WrongSignature => {
+                "its signature is wrong; does the caller have the right secret?"
+            }
             Self::ReadOnly => "its key is read-only and the action is not",
             Self::Stranger => "the peer is neither root nor of the daemon's group",
             Self::TooMany => "its key asks too often",
