@@ -16,11 +16,11 @@ const DESCRIBE: &str = "Action=DescribeTags&Version=2016-11-15";
 #[test]
 fn what_is_being_answered_ends_before_the_server() {
     let site = Site::start();
-    let address = site.address;
+    let (address, socket) = (site.address, site.config.socket.clone());
     let mut idle = connect(address);
     assert_eq!(ask_on(&mut idle, &post(WRITER, DESCRIBE)).status, 200);
     scope(|scope| {
-        let slow = scope.spawn(|| ask(address, &post(WRITER, "Action=DescribeSlowly")).status);
+        let slow = scope.spawn(move || ask(address, &post(WRITER, "Action=DescribeSlowly")).status);
         let start = Instant::now();
         while site.times_asked() < 2 {
             assert!(start.elapsed() < Duration::from_secs(10));
@@ -32,7 +32,7 @@ fn what_is_being_answered_ends_before_the_server() {
         assert_eq!(slow.join().unwrap(), 200);
     });
     assert!(TcpStream::connect(address).is_err());
-    assert!(!site.config.socket.exists());
+    assert!(!socket.exists());
 }
 
 #[test]
