@@ -119,7 +119,7 @@ pub fn serve(
     let hall = listen::Hall::new(config, Arc::clone(&desk), stopped);
     let addresses = {
         let _inside = runtime.enter();
-        listen::open(config, hall, certificate.as_ref())?
+        listen::open(config, &hall, certificate.as_ref())?
     };
     if let Some(certificate) = certificate.clone() {
         runtime.spawn(watch_files(certificate));

@@ -150,7 +150,7 @@ impl Desk {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(error)) => {
                 let cause = std::error::Error::source(&error);
-                if cause.is_some_and(|cause| cause.is::<LengthLimitError>()) {
+                if cause.and_then(|cause| cause.downcast_ref::<LengthLimitError>()).is_some() {
                     return Err(too_large());
                 }
                 let message = format!("The body of the {} can't be read.", head.method);
