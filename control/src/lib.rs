@@ -7,6 +7,7 @@
 //!                                                                    +-> link -> the data plane
 //!  linetap up: starts and feeds linetapd (daemon), which keeps the data plane supplied
 //!  report: the counters of both ways, as JSON and as tables, and whether they add up
+//!  server: who calls the EC2 API is proven (ec2::auth) and written down (audit), then answered
 //!  warning: rules that can never match (shadow); explain: why a packet is mirrored, or not
 //! ```
 //! Every reader tells all faults of its file, not the first ([`fault`]). What the data plane gets

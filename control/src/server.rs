@@ -31,7 +31,7 @@ use tokio::time::timeout;
 use crate::audit::{Audit, AuditError};
 use crate::config::Api;
 use crate::ec2::auth::Keyring;
-use crate::ec2::caller::Endpoint;
+use crate::ec2::endpoint::Endpoint;
 use crate::fault::Faults;
 use exchange::Desk;
 use rate::Rates;
@@ -119,7 +119,7 @@ pub fn serve(
     let hall = listen::Hall::new(config, Arc::clone(&desk), stopped);
     let addresses = {
         let _inside = runtime.enter();
-        listen::open(config, hall, certificate.as_ref())?
+        listen::open(config, &hall, certificate.as_ref())?
     };
     if let Some(certificate) = certificate.clone() {
         runtime.spawn(watch_files(certificate));

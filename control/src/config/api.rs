@@ -167,6 +167,7 @@ fn tls(table: &Table<'_>) -> Option<TlsFiles> {
 }
 
 fn listen(table: &Table<'_>, has_tls: bool) -> Vec<Listen> {
+    table.ignore(&["listen"]);
     if !table.has("listen") {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, API_PORT));
         return vec![Listen { address, tls: false }];

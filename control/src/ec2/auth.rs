@@ -13,6 +13,8 @@ mod canonical;
 mod claim;
 mod keys;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 pub use canonical::{Spelling, canonical_request, signature};
 pub use claim::{CLOCK_SKEW_MAX, Claim};

@@ -1,7 +1,5 @@
 //! Who asks.
 
-pub use super::endpoint::{Answer, Endpoint, Params};
-
 /// Who calls, once proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {

@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn what_is_no_form_encoding_is_told_with_its_place() {
-        for odd in ["a=%", "a=%4", "a=%zz", "%=1"] {
+        for odd in ["a=%", "a=%4", "a=%zz", "%=1", "a=%41%4g", "ab%"] {
             assert_eq!(pairs(odd.as_bytes()), Err(QueryError::Escape(1)), "{odd}");
         }
         assert_eq!(pairs(b"a=1&b=%ff"), Err(QueryError::Utf8(2)));

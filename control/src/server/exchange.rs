@@ -21,7 +21,8 @@ use super::refusals::Refusals;
 use super::reply::{Trouble, code_of, reply};
 use crate::audit::{Audit, Phase, Record, add_made, cut, objects_of};
 use crate::ec2::auth::{Claim, Keyring, Refusal};
-use crate::ec2::caller::{Access, Answer, Caller, Endpoint, Params};
+use crate::ec2::caller::{Access, Caller};
+use crate::ec2::endpoint::{Answer, Endpoint, Params};
 use crate::ec2::query::pairs;
 
 /// What is read of a body that nobody wants, so that the refusal gets through.
@@ -149,7 +150,7 @@ impl Desk {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(error)) => {
                 let cause = std::error::Error::source(&error);
-                if cause.is_some_and(|cause| cause.is::<LengthLimitError>()) {
+                if cause.and_then(|cause| cause.downcast_ref::<LengthLimitError>()).is_some() {
                     return Err(too_large());
                 }
                 let message = format!("The body of the {} can't be read.", head.method);

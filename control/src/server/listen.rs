@@ -98,7 +98,7 @@ enum Door {
 /// Opens all doors, or none. Called inside the runtime.
 pub(super) fn open(
     config: &Api,
-    hall: Hall,
+    hall: &Hall,
     certificate: Option<&Arc<Certificate>>,
 ) -> Result<Vec<SocketAddr>, ServeError> {
     let mut doors = Vec::new();

@@ -11,10 +11,13 @@ use crate::ec2::auth::Refusal;
 /// Sources and reasons that are remembered.
 const KNOWN_MAX: usize = 4096;
 
+/// A source and a reason: the address or, on the Unix socket, the user.
+type Kind = (Option<IpAddr>, u32, Discriminant<Refusal>);
+
 /// What was logged already.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    known: Mutex<HashSet<(Option<IpAddr>, u32, Discriminant<Refusal>)>>,
+    known: Mutex<HashSet<Kind>>,
 }
 
 impl Refusals {

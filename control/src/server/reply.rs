@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::ec2::auth::Refusal;
-use crate::ec2::caller::Answer;
+use crate::ec2::endpoint::Answer;
 
 /// The request's id, also in the body; clients show it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");

@@ -110,7 +110,8 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let is_private = |file: &File| {
         let mode = file.metadata().map_err(|error| error.to_string())?.mode() & 0o7777;
-        if mode & 0o007 == 0 {
+        let for_others = mode % 0o10;
+        if for_others == 0 {
             return Ok(());
         }
         Err(format!(

@@ -71,9 +71,12 @@ fn canonical_path(path: &str) -> String {
 }
 
 fn canonical_query(query: &str, spelling: Spelling) -> String {
+    if query.is_empty() {
+        return String::new();
+    }
     let mut pairs: Vec<(String, String)> = query
         .split('&')
-        .filter(|pair| !pair.is_empty())
+        .filter(|pair| spelling == Spelling::AsSent || !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .filter(|(name, _)| *name != SIGNATURE)
         .map(|(name, value)| match spelling {

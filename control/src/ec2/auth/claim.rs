@@ -7,6 +7,7 @@ use axum::http::header::{AUTHORIZATION, DATE, HOST};
 use axum::http::request::Parts;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::fmt::rfc2822;
 use jiff::tz::Offset;
 use percent_encoding::percent_decode_str;
 
@@ -214,9 +215,8 @@ fn date_of_headers(headers: &HeaderMap, covers: impl Fn(&str) -> bool) -> Result
     if !covers(name) {
         return Err(Refusal::Incomplete("The date must be a 'SignedHeader'."));
     }
-    // botocore signs a Date of the usual form (RFC 9110 §5.6.7) as if it were an X-Amz-Date.
-    let usual = httpdate::parse_http_date(text).ok().filter(|_| name == "date");
-    let usual = usual.and_then(|time| Timestamp::try_from(time).ok());
+    // What is signed is the moment of a usual Date (RFC 9110 §5.6.7) in the form of X-Amz-Date.
+    let usual = rfc2822::parse(text).ok().filter(|_| name == "date").map(|date| date.timestamp());
     Ok(usual.map_or_else(|| text.to_owned(), |time| time.strftime("%Y%m%dT%H%M%SZ").to_string()))
 }
 
