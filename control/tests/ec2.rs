@@ -5,6 +5,7 @@
 mod api;
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use api::{ALICE, BOB, Bench, CONFIG, Shared, TEMPLATES, ground, text, texts};
@@ -400,7 +401,7 @@ fn sessions_end_with_their_interface_and_rest_without_their_tool() {
     let without = CONFIG.replace("id = \"eni-1\"", "id = \"eni-2\"");
     bench.service.rebase(ground(&without)).unwrap();
     let left = bench.done(ALICE, "DescribeTrafficMirrorSessions");
-    assert_eq!(texts(&left, "trafficMirrorSessionId"), [rests.clone()]);
+    assert_eq!(texts(&left, "trafficMirrorSessionId"), std::slice::from_ref(&rests));
     let by_id = format!("DescribeTrafficMirrorSessions&TrafficMirrorSessionId.1={gone}");
     assert_eq!(bench.refused(ALICE, &by_id), "400 InvalidTrafficMirrorSessionId.NotFound");
 
@@ -408,7 +409,7 @@ fn sessions_end_with_their_interface_and_rest_without_their_tool() {
     bench.service.rebase(ground(&without)).unwrap();
     assert_eq!(bench.dataplane.in_force().sessions.len(), 0, "nothing is sent nowhere");
     let left = bench.done(ALICE, "DescribeTrafficMirrorSessions");
-    assert_eq!(texts(&left, "trafficMirrorSessionId"), [rests.clone()]);
+    assert_eq!(texts(&left, "trafficMirrorSessionId"), std::slice::from_ref(&rests));
     let modify =
         format!("ModifyTrafficMirrorSession&TrafficMirrorSessionId={rests}&SessionNumber=5");
     bench.done(ALICE, &modify);
@@ -582,7 +583,10 @@ fn many(count: usize) -> (Shared, String) {
         Object::Target(target),
     ];
     for at in 0..count {
-        config.push_str(&format!("[[interface]]\nid = \"eni-m{at}\"\nport = \"lan\"\nmac = [\"02:00:01:{:02x}:{:02x}:{:02x}\"]\n", at >> 16, (at >> 8) & 255, at & 255));
+        let (high, low) = (at >> 8, at & 255);
+        let mac = format!("02:00:01:00:{high:02x}:{low:02x}");
+        config += "[[interface]]\nport = \"lan\"\n";
+        writeln!(config, "id = \"eni-m{at}\"\nmac = [\"{mac}\"]").unwrap();
         objects.push(Object::Session(session(at)));
     }
     config.push_str("[quotas]\nsources_per_target = 100000\nsessions = 100000\n");

@@ -77,14 +77,12 @@ impl Office {
             server.shutdown();
         }
         self.api = api;
-        match &self.server {
-            Some(server) => server.reload().map_err(Failure::Files),
-            None => {
-                let keys = Keyring::read(&self.api.keys).map_err(Failure::Files)?;
-                self.server = Some(self.serve(keys)?);
-                Ok(())
-            }
+        if let Some(server) = &self.server {
+            return server.reload().map_err(Failure::Files);
         }
+        let keys = Keyring::read(&self.api.keys).map_err(Failure::Files)?;
+        self.server = Some(self.serve(keys)?);
+        Ok(())
     }
 
     /// Puts what is to be in force there, if it is not.

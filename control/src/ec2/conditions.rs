@@ -208,7 +208,7 @@ mod tests {
         let color = |at: usize| {
             [
                 (format!("Filter.{at}.Name"), "color".into()),
-                (format!("Filter.{at}.Value.1"), "".into()),
+                (format!("Filter.{at}.Value.1"), String::new()),
             ]
         };
         assert_eq!(code((1..=51).flat_map(color).collect()), "FilterLimitExceeded");
