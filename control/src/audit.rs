@@ -155,7 +155,8 @@ impl Log {
 pub fn objects_of<'p>(params: impl IntoIterator<Item = &'p (String, String)>) -> Vec<String> {
     let is_id = |name: &str| {
         let name = name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
-        name.ends_with("Id") || name.ends_with("Arn")
+        // The one number that is called so.
+        (name.ends_with("Id") && name != "VirtualNetworkId") || name.ends_with("Arn")
     };
     let ids = params.into_iter().filter(|(name, _)| is_id(name));
     ids.take(OBJECTS_MAX).map(|(_, id)| cut(id).to_owned()).collect()

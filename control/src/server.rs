@@ -161,7 +161,9 @@ impl Handle {
     }
 
     /// Reads keys and certificate again and opens the audit log anew: for SIGHUP. Connections and
-    /// what is being answered go on. Errors: all that could not be taken over; the old is in use.
+    /// what is being answered go on; addresses and limits stay those of the start.
+    ///
+    /// Errors: all that could not be taken over; the old is in use.
     pub fn reload(&self) -> Result<(), Faults> {
         self.desk.refusals.forget();
         let mut faults = Vec::new();

@@ -12,7 +12,9 @@ const CREATE: &str = "Action=CreateTrafficMirrorFilter&Version=2016-11-15";
 #[test]
 fn a_change_is_written_down_before_and_after() {
     let site = Site::start();
-    let body = format!("{CREATE}&ClientToken=t&TrafficMirrorTargetId=tmt-1&ResourceId.1=tms-1");
+    let body = format!(
+        "{CREATE}&ClientToken=t&TrafficMirrorTargetId=tmt-1&VirtualNetworkId=7&ResourceId.1=tms-1"
+    );
     let reply = ask(site.address, &post(WRITER, &body));
     let [asked, answered] = &site.audit()[..] else { panic!("two records were expected") };
     for record in [asked, answered] {
