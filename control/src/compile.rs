@@ -10,6 +10,8 @@ use engine::snapshot::{FilterSpec, Snapshot};
 use crate::config::Appliance;
 use crate::model::{Listing, Model, ModelFault, Property};
 
+pub use sessions::{LOAD_BALANCER_PACKET_LENGTH, settle_vnis};
+
 /// Compiles what the data plane needs. Errors: all faults, in no order; nothing is compiled then.
 ///
 /// Cost: linear in the number of objects.

@@ -3,10 +3,11 @@
 //! The values are the data plane's own ([`engine::snapshot`]) wherever it has them, complete with
 //! defaults. Only tools and quotas are control's: a tool becomes a target when a template names it.
 
+mod api;
 mod ports;
 mod settings;
 mod sources;
-mod table;
+pub(crate) mod table;
 mod tools;
 mod wires;
 
@@ -22,6 +23,8 @@ use crate::fault::FaultSink;
 use crate::model::Listing;
 use table::Table;
 
+pub(crate) use api::account;
+pub use api::{API_PORT, API_SOCKET_NAME, Api, Limits, Listen, TlsFiles};
 pub use settings::Quotas;
 
 /// What the files are read for.
@@ -67,6 +70,8 @@ pub struct Appliance {
     pub exempt: ExemptSpec,
     /// `[quotas]`.
     pub quotas: Quotas,
+    /// `[api]`; absent: there is no API.
+    pub api: Option<Api>,
     /// The lists in which an id could not be read: a name that seems unknown may be that one's.
     pub incomplete: Vec<Listing>,
 }
@@ -126,6 +131,9 @@ fn read_root(node: &document::Node, mode: Mode, sink: &FaultSink) -> Appliance {
     if !ports.names_are_complete {
         incomplete.push(Listing::Ports);
     }
+    let api = root.has("api").then(|| root.table("api"));
+    let api = api.map(|table| api::read(table, &identity.state_dir, &identity.run_dir));
+    root.ignore(&["api"]);
     let appliance = Appliance {
         id: identity.id,
         state_dir: identity.state_dir,
@@ -139,6 +147,7 @@ fn read_root(node: &document::Node, mode: Mode, sink: &FaultSink) -> Appliance {
         vxlan: settings::vxlan(root.table("vxlan")),
         exempt: settings::exempt(root.table("exempt")),
         quotas: settings::quotas(root.table("quotas")),
+        api,
         incomplete,
     };
     root.finish();

@@ -1,17 +1,24 @@
 //! `linetapd`: keeps the data plane supplied with what the two files say.
 //!
+//! With `[api]` in the appliance file, that is the template's objects and those that the API made:
+//! they are in force side by side, and the API shows the template's without letting them be changed
+//! (who wrote a file expects it to hold). Without `[api]` it is the template's alone.
+//!
 //! It reads the files itself, and again on SIGHUP; or `linetap up`, which may read files that it may
 //! not, feeds it their texts ([`Texts`]) over standard input. It connects to the data plane again
 //! and again, sends what is to be in force, and logs what changes there. The data plane needs none
 //! of this to go on.
 
 mod changes;
+mod office;
+mod uplink;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use engine::link::read_message;
 use engine::snapshot::Snapshot;
@@ -19,16 +26,18 @@ use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::config::Appliance;
 use crate::fault::Faults;
-use crate::link::{Applied, Dataplane};
-use crate::load::{self, Sources};
+use crate::load::{self, Loaded, Sources};
 use crate::privilege::Foothold;
-use changes::Changes;
+use crate::service::Publish;
+use office::{Office, log_refusal};
+use uplink::Uplink;
 
 /// How often the data plane is asked for its counters.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// A data plane that runs nothing gets a snapshot that it refused again this often.
-const RETRY_EVERY: Duration = Duration::from_secs(10);
+/// The API's store in `state_dir`: in a folder of our own, since the rest is the data plane's.
+pub const STORE_NAME: &str = "control/control.db";
 /// How often a connection is tried.
 const CONNECT_EVERY: Duration = Duration::from_millis(200);
 
@@ -57,41 +66,35 @@ enum Event {
     Stop,
 }
 
-/// Runs until a signal, or the end of standard input. The data plane is sought at `socket`, else
-/// where the appliance file says; through `foothold` if there is one. Errors: the first files are
-/// faulty, or signals can't be awaited.
-pub fn run(
-    sources: &Sources,
-    socket: Option<PathBuf>,
-    foothold: Option<Foothold>,
-    supply: Supply,
-) -> Result<(), Failure> {
+/// Where the daemon finds what the files don't say.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// The data plane's socket, if it is not where the appliance file says.
+    pub socket: Option<PathBuf>,
+    /// A way to that socket which stays open.
+    pub foothold: Option<Foothold>,
+    /// In place of the appliance file's `run_dir`.
+    pub run_dir: Option<PathBuf>,
+    /// In place of the appliance file's `state_dir`.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Runs until a signal, or the end of standard input. Errors: the first files are faulty, the API
+/// can't begin, or signals can't be awaited.
+pub fn run(sources: &Sources, places: Places, supply: Supply) -> Result<(), Failure> {
     let (events, inbox) = channel();
+    let Places { socket, foothold, run_dir, state_dir } = places;
+    let uplink = Arc::new(Uplink::new(socket, foothold));
+    let mut daemon = Daemon { sources, run_dir, state_dir, uplink, stage: Stage::Empty };
     let first = match supply {
-        Supply::Files => {
-            let loaded = load::load(sources, 0).map_err(Failure::Files)?;
-            Some((loaded.appliance.socket(), loaded.snapshot))
-        }
+        Supply::Files => Some(load::load(sources, 0).map_err(Failure::Files)?),
         Supply::StandardInput => {
             feed_on_standard_input(events.clone()).map_err(Failure::Start)?;
             None
         }
     };
     heed_signals(events).map_err(Failure::Start)?;
-    let mut daemon = Daemon {
-        sources,
-        socket,
-        foothold,
-        wanted: None,
-        link: None,
-        changes: Changes::default(),
-        refused: None,
-        epoch: 0,
-    };
-    if let Some((socket, snapshot)) = first {
-        daemon.want(socket, snapshot);
-        daemon.connect();
-    }
+    first.map_or(Ok(()), |loaded| daemon.take(loaded))?;
     daemon.serve(&inbox);
     Ok(())
 }
@@ -102,6 +105,9 @@ pub enum Failure {
     /// The files are faulty.
     #[error("{0}")]
     Files(Faults),
+    /// The store can't be used, or does not go with the files.
+    #[error("the API can't start: {0}")]
+    Api(String),
     /// The process lacks something.
     #[error("linetapd can't start: {0}")]
     Start(io::Error),
@@ -136,108 +142,111 @@ fn feed_on_standard_input(events: Sender<Event>) -> io::Result<()> {
 
 struct Daemon<'s> {
     sources: &'s Sources,
-    socket: Option<PathBuf>,
-    foothold: Option<Foothold>,
-    /// What is to be in force.
-    wanted: Option<Snapshot>,
-    link: Option<Dataplane>,
-    changes: Changes,
-    /// When a snapshot was refused last, until one is accepted.
-    refused: Option<Instant>,
-    /// The last epoch that was sent or met.
-    epoch: u64,
+    /// In place of the appliance file's directories.
+    run_dir: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    uplink: Arc<Uplink>,
+    stage: Stage,
+}
+
+/// Who says what is to be in force.
+enum Stage {
+    /// Nobody yet.
+    Empty,
+    /// The files alone.
+    Files(Box<Snapshot>),
+    /// The files and the API.
+    Office(Box<Office>),
 }
 
 impl Daemon<'_> {
     fn serve(&mut self, inbox: &Receiver<Event>) {
         loop {
-            let patience = if self.link.is_some() { REPORT_EVERY } else { CONNECT_EVERY };
+            let patience = if self.uplink.is_up() { REPORT_EVERY } else { CONNECT_EVERY };
             match inbox.recv_timeout(patience) {
-                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return self.close(),
                 Ok(Event::Reload) => self.judge(load::load(self.sources, 0)),
                 Ok(Event::Texts(texts)) => {
                     let Texts { config, template } = *texts;
                     self.judge(load::from_texts(&config, &template, self.sources, 0));
                 }
-                Err(RecvTimeoutError::Timeout) if self.link.is_some() => self.look(),
-                Err(RecvTimeoutError::Timeout) => self.connect(),
+                Err(RecvTimeoutError::Timeout) => self.look(),
             }
         }
     }
 
     /// Takes over what the files say, unless they are faulty.
-    fn judge(&mut self, loaded: Result<load::Loaded, Faults>) {
-        match loaded {
-            Ok(loaded) => {
-                self.want(loaded.appliance.socket(), loaded.snapshot);
-                if self.link.is_some() { self.send() } else { self.connect() }
-            }
-            Err(Faults(faults)) => {
-                for fault in faults {
-                    log::error!("{fault}");
-                }
-                log::error!("the files are refused; what was in force still is");
-            }
+    fn judge(&mut self, loaded: Result<Loaded, Faults>) {
+        let taken = loaded.map_err(Failure::Files).and_then(|loaded| self.take(loaded));
+        if let Err(failure) = taken {
+            log_refusal(&failure);
         }
     }
 
-    fn want(&mut self, socket: PathBuf, snapshot: Snapshot) {
-        self.socket.get_or_insert(socket);
-        self.wanted = Some(snapshot);
-    }
-
-    fn connect(&mut self) {
-        let Some(socket) = &self.socket else { return };
-        let reach = self.foothold.as_ref().map(|foothold| foothold.reach(socket));
-        match Dataplane::connect(reach.as_ref().unwrap_or(socket)) {
-            Ok(link) => {
-                log::info!("connected to the data plane, process {}", link.pid);
-                self.epoch = self.epoch.max(link.epoch.unwrap_or(0));
-                self.link = Some(link);
+    /// Takes over what the files say, and sends it. Errors: what they say can't be done.
+    fn take(&mut self, mut loaded: Loaded) -> Result<(), Failure> {
+        self.uplink.seek_at(loaded.appliance.socket());
+        self.uplink.connect();
+        self.place(&mut loaded.appliance);
+        let api = loaded.appliance.api.take();
+        match (&mut self.stage, api) {
+            (Stage::Office(office), Some(api)) => return office.move_to(loaded, api),
+            (_, Some(api)) => {
+                let store = loaded.appliance.state_dir.join(STORE_NAME);
+                let office = Office::open(loaded, api, &store, &self.uplink)?;
+                self.stage = Stage::Office(Box::new(office));
+            }
+            (_, None) => {
+                self.close();
+                self.stage = Stage::Files(Box::new(loaded.snapshot));
                 self.send();
             }
-            Err(error) => self.changes.unreachable(&error.named(socket)),
+        }
+        Ok(())
+    }
+
+    /// Has our files lie in the directories that we were told.
+    fn place(&self, appliance: &mut Appliance) {
+        let moves =
+            [(&self.run_dir, &mut appliance.run_dir), (&self.state_dir, &mut appliance.state_dir)];
+        for (ours, place) in moves {
+            let Some(ours) = ours else { continue };
+            let before = std::mem::replace(place, ours.clone());
+            let Some(api) = &mut appliance.api else { continue };
+            for file in [&mut api.socket, &mut api.audit] {
+                let moved = file.strip_prefix(&before).map(|rest| ours.join(rest));
+                if let Ok(moved) = moved {
+                    *file = moved;
+                }
+            }
         }
     }
 
-    /// Sends what is to be in force.
+    /// Sends what is to be in force to a data plane that may know nothing of it.
     fn send(&mut self) {
-        let (Some(link), Some(wanted)) = (&mut self.link, &self.wanted) else { return };
-        self.epoch += 1;
-        let epoch = self.epoch;
-        match link.apply(Snapshot { epoch, ..wanted.clone() }) {
-            Ok(Applied::InForce) => {
-                self.refused = None;
-                log::info!("snapshot {epoch} is accepted: every worker polls with it");
-            }
-            Ok(Applied::Refused(reasons)) => {
-                self.refused = Some(Instant::now());
-                for reason in reasons {
-                    log::error!("snapshot {epoch} is refused: {reason}");
-                }
-            }
-            Err(error) => self.lose(&error),
+        match &mut self.stage {
+            Stage::Empty => {}
+            // What was in the way is in the log.
+            Stage::Files(wanted) => drop(self.uplink.publish(wanted)),
+            Stage::Office(office) => office.publish_again(),
         }
     }
 
-    /// Looks at what has changed in the data plane.
+    /// Looks after the data plane.
     fn look(&mut self) {
-        match self.link.as_mut().map(Dataplane::report) {
-            Some(Ok(report)) => {
-                let runs_nothing = report.live.is_none();
-                self.changes.note(report);
-                // What it was refused for may have passed: a device that was not there yet.
-                if runs_nothing && self.refused.is_some_and(|when| when.elapsed() >= RETRY_EVERY) {
-                    self.send();
-                }
-            }
-            Some(Err(error)) => self.lose(&error),
-            None => {}
+        if self.uplink.connect() || self.uplink.look() {
+            self.send();
+        } else if let Stage::Office(office) = &mut self.stage
+            && self.uplink.is_up()
+        {
+            office.publish();
         }
     }
 
-    fn lose(&mut self, error: &dyn std::error::Error) {
-        log::warn!("the data plane is lost: {error}; connecting again");
-        self.link = None;
+    /// Ends the API, if there is one.
+    fn close(&mut self) {
+        if let Stage::Office(office) = std::mem::replace(&mut self.stage, Stage::Empty) {
+            office.close();
+        }
     }
 }

@@ -7,11 +7,13 @@
 //!                                                                    +-> link -> the data plane
 //!  linetap up: starts and feeds linetapd (daemon), which keeps the data plane supplied
 //!  report: the counters of both ways, as JSON and as tables, and whether they add up
+//!  service: the only writer of what the API makes; ec2: its wire; store: where it stays
+//!  server: who calls the EC2 API is proven (ec2::auth) and written down (audit), then answered
 //!  warning: rules that can never match (shadow); explain: why a packet is mirrored, or not
 //! ```
 //! Every reader tells all faults of its file, not the first ([`fault`]). What the data plane gets
-//! is made whole and anew from both files each time ([`compile`], pure), so there is no state that
-//! could disagree with them.
+//! is made whole and anew from both files and the store each time ([`compile`], pure), so there is
+//! no state that could disagree with them.
 //!
 //! # Exit statuses
 //! 0: all was done. 1: something went wrong on the way. 2: arguments, appliance file or template are
@@ -31,5 +33,10 @@ pub mod offline;
 pub mod explain;
 pub mod link;
 pub mod privilege;
+pub mod store;
+pub mod service;
+pub mod ec2;
+pub mod audit;
+pub mod server;
 pub mod daemon;
 pub mod cli;

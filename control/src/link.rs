@@ -105,7 +105,17 @@ impl Dataplane {
 
     /// Asks it to take a snapshot, and waits until every worker polls with it.
     pub fn apply(&mut self, snapshot: Snapshot) -> Result<Applied, DataplaneError> {
-        self.wait_for(APPLY_WAIT)?;
+        self.apply_within(snapshot, APPLY_WAIT)
+    }
+
+    /// The same with another patience. When that ends, the connection is of no more use: the answer
+    /// may come any time.
+    pub fn apply_within(
+        &mut self,
+        snapshot: Snapshot,
+        patience: Duration,
+    ) -> Result<Applied, DataplaneError> {
+        self.wait_for(patience)?;
         write_message(&mut self.to, &ToDataplane::Snapshot(Box::new(snapshot)))?;
         match self.read()? {
             FromDataplane::Applied { .. } => Ok(Applied::InForce),

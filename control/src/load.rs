@@ -18,12 +18,15 @@ use crate::model::Model;
 /// The largest appliance file that is read.
 const CONFIG_BYTES_MAX: u64 = 64 << 20;
 
+/// A template without objects.
+const EMPTY_TEMPLATE: &str = "Resources: {}";
+
 /// What to read, and for which purpose.
 #[derive(Debug, Clone)]
 pub struct Sources {
     /// The appliance file.
     pub config: PathBuf,
-    /// The template.
+    /// The template; an empty path stands for one without objects.
     pub template: PathBuf,
     /// `--parameter`.
     pub parameters: Vec<Assignment>,
@@ -58,7 +61,7 @@ pub fn load_with(
 ) -> Result<Loaded, Faults> {
     let sinks = Sinks::of(sources);
     let config = read_text(&sources.config, CONFIG_BYTES_MAX, &sinks.config);
-    let template = read_text(&sources.template, TEMPLATE_BYTES_MAX, &sinks.template);
+    let template = read_template(sources, &sinks.template);
     let mut of_arguments = Vec::new();
     let judge = |appliance: &Appliance| of_arguments = judge(appliance);
     let loaded = sinks.judge(config.as_deref(), template.as_deref(), sources, epoch, judge);
@@ -69,7 +72,7 @@ pub fn load_with(
 pub fn read_texts(sources: &Sources) -> Result<(String, String), Faults> {
     let sinks = Sinks::of(sources);
     let config = read_text(&sources.config, CONFIG_BYTES_MAX, &sinks.config);
-    let template = read_text(&sources.template, TEMPLATE_BYTES_MAX, &sinks.template);
+    let template = read_template(sources, &sinks.template);
     match (config, template) {
         (Some(config), Some(template)) => Ok((config, template)),
         _ => Err(sinks.into_faults()),
@@ -172,6 +175,13 @@ fn join(
             None
         }
     }
+}
+
+fn read_template(sources: &Sources, sink: &FaultSink) -> Option<String> {
+    if sources.template.as_os_str().is_empty() {
+        return Some(EMPTY_TEMPLATE.to_owned());
+    }
+    read_text(&sources.template, TEMPLATE_BYTES_MAX, sink)
 }
 
 /// A whole text file of limited size. Notes why it can't be read.

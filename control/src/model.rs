@@ -1,9 +1,14 @@
-//! The mirror objects as EC2 knows them: what templates (and later the API) make, and what
+//! The mirror objects as EC2 knows them: what templates and the API make, and what
 //! [`crate::compile`] turns into a snapshot. Objects name each other by id, as they do in EC2.
+
+mod object;
 
 use engine::rule::{Direction, PortRange, RuleAction};
 use engine::units::Vni;
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+pub use object::{Kind, Object};
 
 /// All mirror objects, each kind in the order in which they were made.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,7 +24,7 @@ pub struct Model {
 }
 
 /// What a person wrote beside an object: of no effect on packets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notes {
     /// Its description.
     pub description: Option<String>,
@@ -28,7 +33,7 @@ pub struct Notes {
 }
 
 /// A mirror filter; its rules name it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// Logical id of the template, or EC2 id.
     pub id: String,
@@ -39,7 +44,7 @@ pub struct Filter {
 }
 
 /// A rule of a filter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Logical id of the template, or EC2 id.
     pub id: String,
@@ -66,7 +71,7 @@ pub struct Rule {
 }
 
 /// Which of its three properties a target uses, and the id in it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Destination {
     /// `NetworkInterfaceId`.
     NetworkInterface(String),
@@ -102,7 +107,7 @@ impl Destination {
 }
 
 /// A mirror target.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// Logical id of the template, or EC2 id.
     pub id: String,
@@ -113,7 +118,7 @@ pub struct Target {
 }
 
 /// A mirror session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// Logical id of the template, or EC2 id.
     pub id: String,

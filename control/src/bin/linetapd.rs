@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use control::cloudformation::Assignment;
 use control::config::Mode;
-use control::daemon::{Failure, Supply, run};
+use control::daemon::{Failure, Places, Supply, run};
 use control::load::Sources;
 use control::privilege::{Foothold, become_user, user_named};
 
@@ -19,15 +19,22 @@ struct Arguments {
     /// The appliance file.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The `CloudFormation` template, YAML or JSON.
+    /// The `CloudFormation` template, YAML or JSON; with `[api]` in the appliance file none is
+    /// needed.
     #[arg(long, value_name = "FILE")]
-    template: PathBuf,
+    template: Option<PathBuf>,
     /// Give a parameter of the template a value.
     #[arg(long = "parameter", value_name = "KEY=VALUE")]
     parameters: Vec<Assignment>,
     /// The data plane's socket [default: dataplane.sock in the appliance file's `run_dir`].
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// Where the API's socket is made, in place of the appliance file's `run_dir`.
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// Where the API keeps its store, in place of the appliance file's `state_dir`.
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
     /// Become this user at once; only root can.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -48,12 +55,14 @@ fn main() -> ExitCode {
     };
     let supply = if arguments.fed { Supply::StandardInput } else { Supply::Files };
     let sources = Sources {
-        config: arguments.config,
-        template: arguments.template,
-        parameters: arguments.parameters,
+        config: arguments.config.clone(),
+        template: arguments.template.clone().unwrap_or_default(),
+        parameters: arguments.parameters.clone(),
         mode: Mode::Online,
     };
-    match run(&sources, arguments.socket, foothold, supply) {
+    let Arguments { socket, run_dir, state_dir, .. } = arguments;
+    let places = Places { socket, foothold, run_dir, state_dir };
+    match run(&sources, places, supply) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{failure}");

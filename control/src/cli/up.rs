@@ -13,8 +13,8 @@ use clap::Args;
 use nix::unistd::{Uid, User};
 
 use super::{Failure, Files};
-use crate::config::{Mode, SOCKET_NAME};
-use crate::daemon::Texts;
+use crate::config::{API_SOCKET_NAME, Mode, SOCKET_NAME};
+use crate::daemon::{STORE_NAME, Texts};
 use crate::fault::Faults;
 use crate::link::Dataplane;
 use crate::load::{self, Loaded, Sources};
@@ -51,6 +51,11 @@ impl Up {
         let state_dir = self.state_dir.as_ref().unwrap_or(&loaded.appliance.state_dir);
         make_run_dir(run_dir, identity.as_ref())?;
         make_dir(state_dir, 0o700)?;
+        if loaded.appliance.api.is_some() {
+            let_in(state_dir, identity.as_ref())?;
+            make_own_dir(&run_dir.join(API_SOCKET_NAME), 0o755, identity.as_ref())?;
+            make_own_dir(&state_dir.join(STORE_NAME), 0o700, identity.as_ref())?;
+        }
         let socket = run_dir.join(SOCKET_NAME);
         if let Ok(other) = Dataplane::connect(&socket) {
             let message = format!(
@@ -63,7 +68,8 @@ impl Up {
         let state = state_dir.join(STATE_NAME);
         forget(&state)?;
         let dataplane = dataplane_command(&socket, &state, identity.as_ref())?;
-        let daemon = daemon_command(&self.files, &socket, identity.as_ref())?;
+        let mut daemon = daemon_command(&self.files, &socket, identity.as_ref())?;
+        daemon.arg("--run-dir").arg(run_dir).arg("--state-dir").arg(state_dir);
         Running::start(sources, texts, socket, dataplane, daemon)?.begin(loaded.snapshot)?.watch()
     }
 }
@@ -91,9 +97,23 @@ fn identity(user: Option<&str>) -> Result<Option<User>, Failure> {
 
 /// Makes the directory of the socket, and lets linetapd enter it: it is ours.
 fn make_run_dir(dir: &Path, user: Option<&User>) -> Result<(), Failure> {
+    make_dir(dir, 0o755)?;
+    let_in(dir, user)
+}
+
+/// Makes the directory of a file that is linetapd's own.
+fn make_own_dir(file: &Path, mode: u32, user: Option<&User>) -> Result<(), Failure> {
+    let Some(dir) = file.parent() else { return Ok(()) };
+    make_dir(dir, mode)?;
+    let Some(user) = user else { return Ok(()) };
+    let owned = chown(dir, Some(user.uid.as_raw()), Some(user.gid.as_raw()));
+    Ok(owned.with_context(|| format!("{} can't be given to {}", dir.display(), user.name))?)
+}
+
+/// Lets linetapd find what is its own in a directory, and nothing else.
+fn let_in(dir: &Path, user: Option<&User>) -> Result<(), Failure> {
     const SEARCH_OTHERS: u32 = 0o001;
     const SEARCH_GROUP: u32 = 0o010;
-    make_dir(dir, 0o755)?;
     let Some(user) = user else { return Ok(()) };
     let context = || format!("the directory {} can't be opened to {}", dir.display(), user.name);
     let metadata = fs::metadata(dir).with_context(context)?;

@@ -12,7 +12,7 @@ use crate::model::{Listing, Model, Property, Session, Target};
 
 /// The most that a load balancer takes, and what it gets when the session does not say
 /// (`PacketLength` of EC2's `CreateTrafficMirrorSession`).
-const LOAD_BALANCER_PACKET_LENGTH: u32 = 8500;
+pub const LOAD_BALANCER_PACKET_LENGTH: u32 = 8500;
 
 /// All sessions, in the order of the model. Sessions with a fault are left out.
 pub(super) fn compile(
@@ -206,6 +206,15 @@ fn check_fan_in(model: &Model, quotas: &Quotas, faults: &mut Faults) {
             let source = Property::new(&session.id, "NetworkInterfaceId");
             faults.add(Property::new(&session.id, "TrafficMirrorTargetId"), message, [source]);
         }
+    }
+}
+
+/// Gives sessions without a VNI the ones that [`super::compile`] would, for good: others that come
+/// later don't move them.
+pub fn settle_vnis(sessions: &mut [Session]) {
+    let mut free = FreeVnis::beside(sessions);
+    for session in sessions {
+        session.vni = session.vni.or_else(|| free.next());
     }
 }
 

@@ -140,6 +140,13 @@ macro_rules! quotas {
             }
         }
 
+        impl Quotas {
+            /// Every quota so high that nothing reaches it.
+            pub fn unlimited() -> Self {
+                Self { $($name: u32::MAX,)+ }
+            }
+        }
+
         pub(super) fn quotas(table: Table<'_>) -> Quotas {
             let quotas = Quotas {
                 $($name: table

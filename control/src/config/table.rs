@@ -10,11 +10,11 @@ use crate::fault::{FaultSink, did_you_mean, either, quoted};
 
 /// A table and what has been asked of it. Each reader notes a fault and returns `None` when the
 /// value is of the wrong kind; a key that is absent is `None` without a fault unless required.
-pub(super) struct Table<'n> {
+pub(crate) struct Table<'n> {
     /// What the table describes, as messages name it: `port "tool"`, `[vxlan]`.
-    pub(super) subject: String,
+    pub(crate) subject: String,
     /// Line of its header.
-    pub(super) line: u32,
+    pub(crate) line: u32,
     node: Option<&'n Node>,
     asked: RefCell<Vec<&'static str>>,
     sink: &'n FaultSink,
@@ -22,14 +22,14 @@ pub(super) struct Table<'n> {
 
 /// A value, and the line to name when something is wrong with it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Placed<T> {
-    pub(super) line: u32,
-    pub(super) value: T,
+pub(crate) struct Placed<T> {
+    pub(crate) line: u32,
+    pub(crate) value: T,
 }
 
 impl<'n> Table<'n> {
     /// Begins to read a node that should be a table.
-    pub(super) fn new(node: &'n Node, subject: impl Into<String>, sink: &'n FaultSink) -> Self {
+    pub(crate) fn new(node: &'n Node, subject: impl Into<String>, sink: &'n FaultSink) -> Self {
         let subject = subject.into();
         let mut table =
             Self { line: node.line, node: Some(node), subject, asked: RefCell::default(), sink };
@@ -41,12 +41,12 @@ impl<'n> Table<'n> {
     }
 
     /// Notes a fault of this table's subject.
-    pub(super) fn fault(&self, line: u32, message: impl Display) {
+    pub(crate) fn fault(&self, line: u32, message: impl Display) {
         self.sink.add(line, format!("{}: {message}", self.subject));
     }
 
     /// The line of a key, or of the table when the key is absent.
-    pub(super) fn line_of(&self, key: &str) -> u32 {
+    pub(crate) fn line_of(&self, key: &str) -> u32 {
         self.node.and_then(|node| node.entry(key)).map_or(self.line, |entry| entry.line)
     }
 
@@ -61,12 +61,12 @@ impl<'n> Table<'n> {
     }
 
     /// True when the key is there, whatever its value.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.node.is_some_and(|node| node.entry(key).is_some())
     }
 
     /// Number of items written under a key: 1 for a single value, 0 when it is absent.
-    pub(super) fn count(&self, key: &str) -> usize {
+    pub(crate) fn count(&self, key: &str) -> usize {
         match self.node.and_then(|node| node.entry(key)).map(|entry| &entry.node.value) {
             None => 0,
             Some(Value::List(items)) => items.len(),
@@ -75,12 +75,12 @@ impl<'n> Table<'n> {
     }
 
     /// Keys that are known but of no use here.
-    pub(super) fn ignore(&self, keys: &[&'static str]) {
+    pub(crate) fn ignore(&self, keys: &[&'static str]) {
         self.asked.borrow_mut().extend(keys);
     }
 
     /// Text, not empty.
-    pub(super) fn text(&self, key: &'static str) -> Option<Placed<&'n str>> {
+    pub(crate) fn text(&self, key: &'static str) -> Option<Placed<&'n str>> {
         let node = self.ask(key)?;
         self.text_of(key, node)
     }
@@ -97,15 +97,23 @@ impl<'n> Table<'n> {
     }
 
     /// Text, not empty, that has to be there.
-    pub(super) fn required_text(&self, key: &'static str) -> Option<Placed<&'n str>> {
+    pub(crate) fn required_text(&self, key: &'static str) -> Option<Placed<&'n str>> {
         if !self.has(key) && self.node.is_some() {
             self.fault(self.line, format!("{key} is missing; add {key} = \"…\""));
         }
         self.text(key)
     }
 
+    /// Text that no message may hold. `None` without a fault also when it is of another kind.
+    pub(crate) fn unquoted(&self, key: &'static str) -> Option<&'n str> {
+        match &self.ask(key)?.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// A whole number within a range.
-    pub(super) fn integer<T>(
+    pub(crate) fn integer<T>(
         &self,
         key: &'static str,
         range: &RangeInclusive<T>,
@@ -142,7 +150,7 @@ impl<'n> Table<'n> {
     }
 
     /// A list of whole numbers within a range.
-    pub(super) fn integers<T>(
+    pub(crate) fn integers<T>(
         &self,
         key: &'static str,
         range: &RangeInclusive<T>,
@@ -158,7 +166,7 @@ impl<'n> Table<'n> {
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
+    pub(crate) fn flag(&self, key: &'static str) -> Option<bool> {
         let node = self.ask(key)?;
         match node.value {
             Value::Bool(yes) => Some(yes),
@@ -167,7 +175,7 @@ impl<'n> Table<'n> {
     }
 
     /// One of some words, each with its meaning.
-    pub(super) fn choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let Placed { line, value } = self.text(key)?;
         if let Some(&(_, meaning)) = words.iter().find(|(word, _)| *word == value) {
             return Some(meaning);
@@ -181,7 +189,7 @@ impl<'n> Table<'n> {
     }
 
     /// Text of some form of its own: an address, a MAC.
-    pub(super) fn parsed<T: FromStr>(&self, key: &'static str, form: &str) -> Option<Placed<T>> {
+    pub(crate) fn parsed<T: FromStr>(&self, key: &'static str, form: &str) -> Option<Placed<T>> {
         let text = self.text(key)?;
         self.parse(key, text, form)
     }
@@ -196,7 +204,7 @@ impl<'n> Table<'n> {
     }
 
     /// A list of texts. A single text stands for a list of one.
-    pub(super) fn texts(&self, key: &'static str) -> Option<Vec<Placed<&'n str>>> {
+    pub(crate) fn texts(&self, key: &'static str) -> Option<Vec<Placed<&'n str>>> {
         let node = self.ask(key)?;
         let items = match &node.value {
             Value::List(items) => items.as_slice(),
@@ -207,7 +215,7 @@ impl<'n> Table<'n> {
     }
 
     /// A list of texts of some form of their own.
-    pub(super) fn parsed_list<T: FromStr>(
+    pub(crate) fn parsed_list<T: FromStr>(
         &self,
         key: &'static str,
         form: &str,
@@ -217,7 +225,7 @@ impl<'n> Table<'n> {
     }
 
     /// The table under a key; an empty one when it is absent.
-    pub(super) fn table(&self, key: &'static str) -> Table<'n> {
+    pub(crate) fn table(&self, key: &'static str) -> Table<'n> {
         let subject = format!("[{key}]");
         match self.ask(key) {
             Some(node) => Table::new(node, subject, self.sink),
@@ -228,7 +236,7 @@ impl<'n> Table<'n> {
     }
 
     /// The tables of a list, named `what[n]` from 1 until something better is known.
-    pub(super) fn tables(&self, key: &'static str, what: &str) -> Option<Vec<Table<'n>>> {
+    pub(crate) fn tables(&self, key: &'static str, what: &str) -> Option<Vec<Table<'n>>> {
         let node = self.ask(key)?;
         let Value::List(items) = &node.value else {
             return self.wrong(key, node, &format!("a list of tables: write [[{key}]]"));
@@ -242,7 +250,7 @@ impl<'n> Table<'n> {
     }
 
     /// Notes every key that was never asked for.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         let Some(Node { value: Value::Map(entries), .. }) = self.node else {
             return;
         };

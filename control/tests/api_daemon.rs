@@ -1,0 +1,232 @@
+//! `linetapd` with `[api]`: store, service and server together, against a stand-in for the data
+//! plane, over the API's Unix socket.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use common::process::{Background, wait_for};
+use common::stand_in::StandIn;
+use common::{CONFIG, TEMPLATE, with};
+use nix::sys::signal::Signal;
+
+/// `[appliance]` and `[api]` in this folder.
+fn put(dir: &Path, config: &str) {
+    let path = dir.display();
+    let ours = format!(
+        "[appliance]\nstate_dir = \"{path}\"\nrun_dir = \"{path}\"\n\
+         [api]\nlisten = \"127.0.0.1:0\"\nkeys = \"{path}/keys.toml\"\n"
+    );
+    fs::write(dir.join("c.toml"), format!("{ours}{config}")).unwrap();
+    fs::write(dir.join("t.yaml"), TEMPLATE).unwrap();
+    fs::write(dir.join("keys.toml"), "").unwrap();
+    fs::set_permissions(dir.join("keys.toml"), fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn start(dir: &Path, more: &[&str]) -> Background {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_linetapd"));
+    command.current_dir(dir).args(["--config", "c.toml", "--socket", "dp.sock"]).args(more);
+    let daemon = Background::start(&mut command, &dir.join("log"));
+    daemon.wait_for("the API listens on", 1);
+    daemon
+}
+
+/// Asks over the Unix socket; the status and the body, or nothing when the connection breaks.
+fn try_ask(dir: &Path, query: &str) -> Option<(u16, String)> {
+    let mut stream = UnixStream::connect(dir.join("api/api.sock")).ok()?;
+    let body = format!("Version=2016-11-15&Action={query}");
+    let head = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ";
+    write!(stream, "{head}{}\r\n\r\n{body}", body.len()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    body.contains("</").then(|| (status, body.to_owned()))
+}
+
+fn ask(dir: &Path, query: &str) -> (u16, String) {
+    try_ask(dir, query).unwrap()
+}
+
+/// What stands in the first element of this name.
+fn text(body: &str, element: &str) -> String {
+    let (_, rest) = body.split_once(&format!("<{element}>")).unwrap();
+    rest.split('<').next().unwrap().to_owned()
+}
+
+#[test]
+fn what_was_answered_is_in_force_and_outlives_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    put(dir, CONFIG);
+    let stand_in = StandIn::start(&dir.join("dp.sock"));
+    let mut daemon = start(dir, &[]);
+    assert_eq!(stand_in.next_snapshot().filters.len(), 0, "the empty store is in force at once");
+
+    let (status, body) = ask(dir, "CreateTrafficMirrorFilter&ClientToken=t");
+    assert_eq!(status, 200, "{body}");
+    let id = text(&body, "trafficMirrorFilterId");
+    let snapshot = stand_in.next_snapshot();
+    assert_eq!(snapshot.filters[0].id, id);
+    daemon.signal(Signal::SIGKILL);
+    daemon.end();
+
+    let _daemon = start(dir, &[]);
+    let again = stand_in.next_snapshot();
+    assert_eq!(again.filters, snapshot.filters);
+    assert!(again.epoch > snapshot.epoch);
+    let (_, body) = ask(dir, "CreateTrafficMirrorFilter&ClientToken=t");
+    assert_eq!(text(&body, "trafficMirrorFilterId"), id, "the token is remembered");
+}
+
+#[test]
+fn template_and_api_stand_side_by_side_and_the_files_are_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    put(dir, CONFIG);
+    let stand_in = StandIn::start(&dir.join("dp.sock"));
+    let daemon = start(dir, &["--template", "t.yaml"]);
+    assert_eq!(stand_in.next_snapshot().sessions.len(), 1);
+    let session = "CreateTrafficMirrorSession&TrafficMirrorTargetId=T&TrafficMirrorFilterId=F";
+    let (status, body) = ask(dir, &format!("{session}&NetworkInterfaceId=eni-b&SessionNumber=1"));
+    assert_eq!(status, 200, "{body}");
+    let id = text(&body, "trafficMirrorSessionId");
+    assert_eq!(stand_in.next_snapshot().sessions[1].id, id);
+    let (_, body) = ask(dir, "DescribeTrafficMirrorSessions");
+    assert!(body.contains("<trafficMirrorSessionId>S<") && body.contains(&id), "{body}");
+    let (status, body) = ask(dir, "DeleteTrafficMirrorSession&TrafficMirrorSessionId=S");
+    assert_eq!((status, text(&body, "Code").as_str()), (400, "OperationNotPermitted"));
+
+    // A file that does not go with what the API made changes nothing.
+    fs::write(dir.join("t.yaml"), "Resources: {}").unwrap();
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for("there is no filter \"F\"", 1);
+    assert!(stand_in.is_idle());
+    fs::write(dir.join("t.yaml"), TEMPLATE).unwrap();
+
+    put(dir, &with(CONFIG, "id = \"eni-b\"", "id = \"eni-c\""));
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for(&format!("session {id} is deleted"), 1);
+    assert_eq!(stand_in.next_snapshot().sessions.len(), 1);
+    let (_, body) = ask(dir, "DescribeTrafficMirrorSessions");
+    assert!(!body.contains(&id), "{body}");
+}
+
+#[test]
+fn a_data_plane_that_is_late_or_away_is_told_and_gets_the_change_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    put(dir, CONFIG);
+    let daemon = start(dir, &[]);
+    let (status, body) = ask(dir, "CreateTrafficMirrorFilter&ClientToken=t");
+    assert_eq!((status, text(&body, "Code").as_str()), (503, "Unavailable"));
+    assert!(body.contains("is stored (revision 1)") && body.contains("no data plane"), "{body}");
+    let stand_in = StandIn::start(&dir.join("dp.sock"));
+    assert_eq!(stand_in.next_snapshot().filters.len(), 1);
+    daemon.wait_for("is accepted", 1);
+    let (status, _) = ask(dir, "CreateTrafficMirrorFilter&ClientToken=t");
+    assert_eq!(status, 200);
+    stand_in.refuse("the worker on core 3 is stuck");
+    let (status, body) = ask(dir, "CreateTrafficMirrorFilter");
+    assert_eq!(status, 503);
+    assert!(body.contains("is stored (revision 2)") && body.contains("core 3 is stuck"), "{body}");
+    let (_, body) = ask(dir, "DescribeTrafficMirrorFilters");
+    assert_eq!(body.matches("<trafficMirrorFilterId>").count(), 2);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_is_half_done_when_it_is_killed() {
+    const ROUNDS: u64 = 12;
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    put(dir, CONFIG);
+    let _stand_in = StandIn::start(&dir.join("dp.sock"));
+    let mut acknowledged: Vec<String> = Vec::new();
+    let mut asked = 0;
+    for round in 0..ROUNDS {
+        let mut daemon = start(dir, &[]);
+        let (_, body) = ask(dir, "DescribeTrafficMirrorFilters");
+        let there = body.matches("<trafficMirrorFilterId>").count();
+        for id in &acknowledged {
+            assert!(body.contains(id), "{id} is lost in round {round}");
+        }
+        // At most the one that was under way each time may be there without an answer.
+        assert!(there >= acknowledged.len() && there <= acknowledged.len() + round as usize);
+        assert_eq!(body.matches("<value>whole<").count(), there, "one is half done: {body}");
+        let killer = std::thread::spawn(move || {
+            // Anywhere in the first changes, wherever the clock puts it.
+            std::thread::sleep(Duration::from_micros(2_000 + 7_919 * round));
+            daemon.signal(Signal::SIGKILL);
+            daemon.end();
+        });
+        let tags = "TagSpecification.1.ResourceType=traffic-mirror-filter&\
+                    TagSpecification.1.Tag.1.Key=k&TagSpecification.1.Tag.1.Value=whole";
+        loop {
+            asked += 1;
+            let query = format!("CreateTrafficMirrorFilter&ClientToken=t{asked}&{tags}");
+            let Some((status, body)) = try_ask(dir, &query) else { break };
+            assert_eq!(status, 200, "{body}");
+            acknowledged.push(text(&body, "trafficMirrorFilterId"));
+        }
+        killer.join().unwrap();
+    }
+    assert!(acknowledged.len() > ROUNDS as usize, "only {} changes were made", acknowledged.len());
+}
+
+/// boto3 and the AWS command line, of the virtual environment that `LINETAP_CLIENTS` names.
+#[test]
+fn real_clients_find_what_they_expect() {
+    let Some(clients) = std::env::var_os("LINETAP_CLIENTS").map(std::path::PathBuf::from) else {
+        eprintln!("LINETAP_CLIENTS names no virtual environment: no client is run");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let nlb = "arn:aws:elasticloadbalancing:us-east-1:111111111111:loadbalancer/net/nlb/\
+               0123456789abcdef";
+    let tools = "[[tool]]\nid = \"eni-tool2\"\nport = \"tool\"\naddress = \"192.0.2.12\"\n\
+                 [[tool]]\nid = \"vpce-0123456789abcdef0\"\nport = \"tool\"\naddress = \"192.0.2.13\"\n";
+    put(dir, &format!("{}{tools}", with(CONFIG, "arn:nlb", nlb)));
+    let key = "[[key]]\nid = \"AKIDEXAMPLE\"\nsecret = \"secret-of-the-example-key\"\n\
+               account = \"111111111111\"\naccess = \"read-write\"\n";
+    fs::write(dir.join("keys.toml"), key).unwrap();
+    let _stand_in = StandIn::start(&dir.join("dp.sock"));
+    let daemon = start(dir, &[]);
+    let log = daemon.log();
+    let (_, rest) = log.split_once("the API listens on ").unwrap();
+    let address = rest.split_whitespace().next().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/scenarios.py");
+    let mut command = Command::new(clients.join("bin/python"));
+    let done = command.arg(script).arg(format!("http://{address}")).output().unwrap();
+    let told = String::from_utf8_lossy(&done.stdout);
+    let fault = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{told}\n{fault}\n{}", daemon.log());
+    assert!(told.contains("all 16 scenarios are as expected"), "{told}");
+}
+
+#[test]
+fn a_store_of_somebody_else_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    put(dir, CONFIG);
+    fs::create_dir(dir.join("control")).unwrap();
+    fs::write(
+        dir.join("control/control.db"),
+        "a letter to a friend, long enough to be read".repeat(20),
+    )
+    .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_linetapd"));
+    command.current_dir(dir).args(["--config", "c.toml", "--socket", "dp.sock"]);
+    let mut daemon = Background::start(&mut command, &dir.join("log"));
+    assert_eq!(daemon.end().code(), Some(1));
+    wait_for(|| daemon.log().contains("is no store of linetap"), || daemon.log());
+}

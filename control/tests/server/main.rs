@@ -1,0 +1,13 @@
+//! The API's server as its clients meet it: over sockets, with a stand-in for what answers.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+
+mod client;
+mod site;
+
+mod auditing;
+mod limits;
+mod operation;
+mod permission;
+mod real_clients;
+mod tls;
+mod unix_socket;
