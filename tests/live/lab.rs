@@ -62,6 +62,11 @@ impl Lab {
         run(self.exec(side, words.next().unwrap()).args(words))
     }
 
+    /// Its name, with which those of its namespaces begin.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The directory of the lab.
     pub(crate) fn run_dir(&self) -> PathBuf {
         Path::new("/run/linetap-lab").join(&self.name)

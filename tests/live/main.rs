@@ -28,6 +28,8 @@ mod witness;
 
 // … and the tests.
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod copies;
 #[cfg(test)]
 mod lifecycle;
