@@ -94,19 +94,6 @@ wire_first() {
     return $status
 }
 
-# Keeps what a command says, and its status, for `said`.
-keep() { # FOLDER CMD…
-    local folder=$1 status=0
-    shift
-    "$@" >"$folder/said" 2>&1 || status=$?
-    echo "$status" >"$folder/status"
-}
-
-said() { # FOLDER
-    cat "$1/said"
-    return "$(cat "$1/status")"
-}
-
 deep_tests() {
     local of_miri
     of_miri=$(mktemp -d)
