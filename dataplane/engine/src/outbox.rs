@@ -16,8 +16,6 @@ pub const COPIES_MAX: usize = 2 * BURST_MAX;
 const ENOUGH: usize = BURST_MAX;
 /// Copies that can wait: fewer than enough, and what one burst adds.
 const WAITING_MAX: usize = ENOUGH - 1 + COPIES_MAX;
-/// Tallies before a flush: of what waited, and two for each group of a burst.
-const TALLIES_MAX: usize = WAITING_MAX + 2 * COPIES_MAX;
 
 /// What is to be known of a single copy when it is counted.
 pub mod mark {
@@ -45,7 +43,7 @@ struct Tally {
 }
 
 /// A place to count copies at, given by [`Outbox::tally`] until the next flush.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TallyIndex(u16);
 
 /// A transmit queue with the copies that wait for it, owned by one worker.
@@ -54,7 +52,8 @@ pub struct Outbox<D: Devices> {
     waiting: Burst<D::Mbuf, WAITING_MAX>,
     /// By place among the waiting.
     tags: [Tag; WAITING_MAX],
-    tallies: ArrayVec<Tally, TALLIES_MAX>,
+    /// Each is of one waiting copy at least.
+    tallies: ArrayVec<Tally, WAITING_MAX>,
     /// All marks since the last flush.
     any: u8,
     /// Copies that may be made until the next flush.
@@ -102,9 +101,7 @@ impl<D: Devices> Outbox<D> {
     /// True when what waits is not to wait for more: it fills a burst, or the queue is congested.
     #[inline]
     pub fn has_enough(&self) -> bool {
-        self.waiting.len() >= ENOUGH
-            || self.is_congested()
-            || self.tallies.len() > TALLIES_MAX - 2 * COPIES_MAX
+        self.waiting.len() >= ENOUGH || self.is_congested()
     }
 
     /// True when the queue refused copies not long ago.
@@ -128,7 +125,7 @@ impl<D: Devices> Outbox<D> {
         self.budget = self.budget.saturating_add(count);
     }
 
-    /// Where copies of a session are counted.
+    /// Where copies of a session are counted, the first of which is being pushed.
     #[inline]
     pub fn tally(&mut self, session: SessionIndex, header_len: usize) -> TallyIndex {
         // Nearly always it is the one before.
@@ -168,7 +165,6 @@ impl<D: Devices> Outbox<D> {
     pub fn flush(&mut self, port: &mut PortStats, sessions: &mut [SessionStats]) -> usize {
         let waiting = self.waiting.len();
         if waiting == 0 {
-            self.tallies.clear();
             // Where nothing was to be made, some may be now.
             self.budget = self.pace.next(0, 0);
             return 0;

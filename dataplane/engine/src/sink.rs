@@ -50,9 +50,23 @@ pub(crate) struct Sink<'a> {
 struct Run {
     session: SessionIndex,
     header_len: usize,
+    /// Of no use before the first copy.
     tally: TallyIndex,
     packets: usize,
     inner_bytes: usize,
+}
+
+impl Run {
+    fn new(session: SessionIndex, header_len: usize) -> Self {
+        let tally = TallyIndex::default();
+        Self { session, header_len, tally, packets: 0, inner_bytes: 0 }
+    }
+
+    /// Out of the loop over a burst: it is for the first copy.
+    #[inline(never)]
+    fn begin<D: Devices>(&mut self, outbox: &mut Outbox<D>) {
+        self.tally = outbox.tally(self.session, self.header_len);
+    }
 }
 
 impl<'a> Sink<'a> {
@@ -92,8 +106,6 @@ impl<'a> Sink<'a> {
         let outbox = tool.outbox_mut(is_pooled);
         let left = outbox.reserve(count);
         skip(Skipped::ToolCongested, count - left);
-        let header_len = header.map_or(0, Encap::header_len);
-        let tally = outbox.tally(index, header_len);
         Some(Self {
             session,
             header,
@@ -104,7 +116,7 @@ impl<'a> Sink<'a> {
             credit,
             left,
             unmade: left,
-            run: Run { session: index, header_len, tally, packets: 0, inner_bytes: 0 },
+            run: Run::new(index, header.map_or(0, Encap::header_len)),
             skipped: [0; Skipped::COUNT],
         })
     }
@@ -157,8 +169,7 @@ impl<'a> Sink<'a> {
         let Run { session, header_len: before, tally, packets, inner_bytes } = self.run;
         if header_len != before {
             outbox.add(tally, packets, inner_bytes);
-            let tally = outbox.tally(session, header_len);
-            self.run = Run { session, header_len, tally, packets: 0, inner_bytes: 0 };
+            self.run = Run::new(session, header_len);
         }
     }
 
@@ -170,9 +181,13 @@ impl<'a> Sink<'a> {
         inner_len: usize,
         marks: u8,
     ) {
+        let outbox = tool.outbox_mut(self.is_pooled);
+        if self.run.packets == 0 {
+            self.run.begin(outbox);
+        }
         self.run.packets += 1;
         self.run.inner_bytes += inner_len;
         self.unmade = self.unmade.saturating_sub(1);
-        tool.outbox_mut(self.is_pooled).push(copy, self.run.tally, marks);
+        outbox.push(copy, self.run.tally, marks);
     }
 }

@@ -16,7 +16,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
                 self.drains[at].note(arrived, waiting);
                 self.holds_copies = true;
             }
-            // Also where none could be made: what is counted of them has its bound.
+            // Also where none could be made: a queue that refused is given some again.
             if is_full {
                 self.flush(at);
             }

@@ -1,10 +1,13 @@
 //! Copies by reference, and tools that take few copies or none: what they may hold, who is served
 //! first, and that the wire never notices.
 
+use std::sync::Arc;
+
 use engine::drop_reason::{Ended, Skipped};
 use engine::sim::TxFaults;
 use engine::snapshot::Snapshot;
-use engine::units::PortIndex;
+use engine::units::{PortIndex, TargetIndex};
+use engine::view::Neighbors;
 
 use crate::scenario::{Appliance, Behaviour, LAN, LEADS, MAC_A, TOOL, VLAN_B, WAN, snapshot};
 use crate::{OTHER, conserves, udp};
@@ -149,6 +152,25 @@ fn sessions_that_get_no_buffer_for_long_are_counted_all_the_same() {
     for session in [&report.sessions[0], &report.sessions[2]] {
         assert_eq!(session.skipped[Skipped::NoMbuf as usize], 32 * BURSTS as u64);
     }
+}
+
+#[test]
+fn a_session_that_got_no_copy_leaves_nothing_behind_when_it_is_deleted() {
+    // The last session's load balancer takes none that is over its MTU.
+    let mut first = whole();
+    first.sessions.truncate(3);
+    first.sessions[2].target = TargetIndex(2);
+    let too_long = (LAN, udp(OTHER, OTHER, Some(VLAN_B), false, 80, 2000));
+    let mut frames = vec![too_long; 64];
+    frames.extend(flood(1, 20));
+    let mut appliance = Appliance::new(first.clone(), &frames, SHARES);
+    appliance.worker.poll();
+    let mut next = Snapshot { epoch: 2, ..first };
+    next.sessions.truncate(1);
+    let view = appliance.roster.view().update(&next, &Neighbors::offline(&next)).unwrap();
+    appliance.roster.publish(Arc::new(next), &Arc::new(view));
+    appliance.run();
+    assert_eq!(appliance.report().sessions[0].mirrored_packets, 64);
 }
 
 #[test]
