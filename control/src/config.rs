@@ -23,8 +23,8 @@ use crate::fault::FaultSink;
 use crate::model::Listing;
 use table::Table;
 
-pub(crate) use api::account;
 pub use api::{API_PORT, API_SOCKET_NAME, Api, Limits, Listen, TlsFiles};
+pub(crate) use api::{account, account_is_sound};
 pub use settings::Quotas;
 
 /// What the files are read for.

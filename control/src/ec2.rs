@@ -26,7 +26,7 @@ mod session;
 mod tag;
 mod interface;
 
-pub use api::{Api, access_for};
+pub use api::Api;
 pub use caller::{Access, Caller};
 pub use endpoint::{Answer, Endpoint, Params};
 pub use error::Error;

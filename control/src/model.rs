@@ -2,6 +2,7 @@
 //! [`crate::compile`] turns into a snapshot. Objects name each other by id, as they do in EC2.
 
 mod object;
+mod rule_fault;
 
 use engine::rule::{Direction, PortRange, RuleAction};
 use engine::units::Vni;
@@ -9,6 +10,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use object::{Kind, Object};
+pub use rule_fault::RuleFault;
 
 /// All mirror objects, each kind in the order in which they were made.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,6 +24,11 @@ pub struct Model {
     /// Mirror sessions.
     pub sessions: Vec<Session>,
 }
+
+/// Characters of a tag's key, of which it has one at least (EC2 user guide, "Tag restrictions").
+pub const TAG_KEY_CHARS_MAX: usize = 127;
+/// Characters of a tag's value (the same).
+pub const TAG_VALUE_CHARS_MAX: usize = 256;
 
 /// What a person wrote beside an object: of no effect on packets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

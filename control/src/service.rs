@@ -39,7 +39,7 @@ pub use refusal::{Limit, Refusal};
 pub use rules::RulePatch;
 pub use sessions::SessionPatch;
 pub use tags::{SHARED_WITH, TagPatch};
-pub use world::{World, account_is_sound};
+pub use world::World;
 
 /// Takes snapshots to the data plane.
 pub trait Publish: Send + Sync {

@@ -14,7 +14,7 @@ use super::intrinsic::{Resolved, Scope, is_call};
 use super::resources::Kind;
 use crate::document::{Entry, Node, Value};
 use crate::fault::{did_you_mean, either, quoted};
-use crate::model::{Notes, Property};
+use crate::model::{Notes, Property, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX};
 
 /// Reads the properties of one resource. Every reader notes a fault and returns `None` for what is
 /// wrong, and marks it as unread; what is absent is `None` alone.
@@ -331,8 +331,6 @@ impl<'n> Properties<'n> {
     }
 
     fn tag(&self, node: &Node) -> Option<(String, String)> {
-        const KEY_CHARS_MAX: usize = 127;
-        const VALUE_CHARS_MAX: usize = 256;
         let entries = match &node.value {
             Value::Map(entries) if !is_call(node) => entries.as_slice(),
             _ => &[],
@@ -345,10 +343,10 @@ impl<'n> Properties<'n> {
         let key = self.known(key, "Tags.Key")?;
         let value = self.scope.resolve(value, &format!("{}.Tags.Value", self.id))?;
         let value = value.text().into_owned();
-        let why = if key.is_empty() || key.chars().count() > KEY_CHARS_MAX {
-            format!("a key has 1 to {KEY_CHARS_MAX} characters; shorten {}", quoted(&key))
-        } else if value.chars().count() > VALUE_CHARS_MAX {
-            format!("a value has up to {VALUE_CHARS_MAX} characters; shorten that of {key}")
+        let why = if key.is_empty() || key.chars().count() > TAG_KEY_CHARS_MAX {
+            format!("a key has 1 to {TAG_KEY_CHARS_MAX} characters; shorten {}", quoted(&key))
+        } else if value.chars().count() > TAG_VALUE_CHARS_MAX {
+            format!("a value has up to {TAG_VALUE_CHARS_MAX} characters; shorten that of {key}")
         } else if key.to_ascii_lowercase().starts_with("aws:") {
             format!("{} begins with aws:, which is AWS's own; rename it", quoted(&key))
         } else {

@@ -1,7 +1,7 @@
 //! The four resource types: which properties each has, and what becomes of them.
 //! Source: CloudFormation template reference, `AWS::EC2::TrafficMirror*`.
 
-use engine::rule::{Direction, RuleAction};
+use engine::rule::{Direction, NUMBERS, RuleAction};
 use engine::units::Vni;
 use ipnet::{IpNet, Ipv4Net};
 
@@ -12,8 +12,6 @@ use crate::document::Entry;
 use crate::fault::{did_you_mean, quoted};
 use crate::model::{Destination, Filter, Rule, Session, Target};
 
-/// `RuleNumber` and `SessionNumber`.
-const NUMBERS: std::ops::RangeInclusive<i64> = 1..=32_766;
 /// What stands for a number that could not be read: no readable one is equal.
 const NO_NUMBER: u16 = 0;
 
@@ -103,7 +101,8 @@ fn rule(properties: &Properties<'_>) -> Rule {
 }
 
 fn number(properties: &Properties<'_>, name: &'static str) -> u16 {
-    let number = properties.integer(name, &NUMBERS, "");
+    let numbers = i64::from(*NUMBERS.start())..=i64::from(*NUMBERS.end());
+    let number = properties.integer(name, &numbers, "");
     number.and_then(|number| u16::try_from(number).ok()).unwrap_or(NO_NUMBER)
 }
 

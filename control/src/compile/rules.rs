@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use engine::rule::{Direction, FilterRule, PortRange, TCP, UDP};
+use engine::rule::{Direction, FilterRule, PortRange};
 use engine::units::FilterIndex;
 
 use super::{Faults, exceeds, over};
 use crate::config::Quotas;
 use crate::fault::quoted;
-use crate::model::{Model, Property, Rule};
+use crate::model::{Model, Property, Rule, RuleFault};
 
 /// All rules, in the order of the model. Rules with a fault are left out.
 pub(super) fn compile(model: &Model, quotas: &Quotas, faults: &mut Faults) -> Vec<FilterRule> {
@@ -49,35 +49,29 @@ pub(super) fn compile(model: &Model, quotas: &Quotas, faults: &mut Faults) -> Ve
 /// What must fit together within one rule.
 fn check(rule: &Rule, faults: &mut Faults) {
     let at = |name| Property::new(&rule.id, name);
-    if rule.source.addr().is_ipv4() != rule.destination.addr().is_ipv4() {
-        faults.add(
-            at("DestinationCidrBlock"),
-            format!(
-                "{} and SourceCidrBlock {} are of different families; write both as IPv4 or both \
-                 as IPv6",
-                rule.destination, rule.source
+    for fault in rule.faults() {
+        match fault {
+            RuleFault::Families => faults.add(
+                at("DestinationCidrBlock"),
+                format!(
+                    "{} and SourceCidrBlock {} are of different families; write both as IPv4 or \
+                     both as IPv6",
+                    rule.destination, rule.source
+                ),
+                [at("SourceCidrBlock")],
             ),
-            [at("SourceCidrBlock")],
-        );
-    }
-    let ranges =
-        [("SourcePortRange", rule.source_ports), ("DestinationPortRange", rule.destination_ports)];
-    for (name, range) in ranges {
-        let Some(PortRange { from, to }) = range else {
-            continue;
-        };
-        if from > to {
-            let message = format!("FromPort {from} is above ToPort {to}; exchange them");
-            faults.add(at(name), message, []);
-        }
-        if !matches!(rule.protocol, Some(TCP | UDP)) {
-            let protocol =
-                rule.protocol.map_or("all protocols".to_owned(), |it| format!("protocol {it}"));
-            let message = format!(
-                "ports need TCP or UDP, and this rule is for {protocol}; write Protocol: 6 or \
-                 Protocol: 17, or remove the ports"
-            );
-            faults.add(at(name), message, [at("Protocol")]);
+            RuleFault::Backwards { parameter, range: PortRange { from, to } } => {
+                let message = format!("FromPort {from} is above ToPort {to}; exchange them");
+                faults.add(at(parameter), message, []);
+            }
+            RuleFault::Portless { parameter } => {
+                let protocol = rule.protocol_in_words();
+                let message = format!(
+                    "ports need TCP or UDP, and this rule is for {protocol}; write Protocol: 6 or \
+                     Protocol: 17, or remove the ports"
+                );
+                faults.add(at(parameter), message, [at("Protocol")]);
+            }
         }
     }
 }

@@ -133,10 +133,15 @@ pub(super) fn read(table: Table<'_>, state_dir: &Path, run_dir: &Path) -> Api {
     }
 }
 
+/// True for what AWS calls an account: 12 digits.
+pub(crate) fn account_is_sound(account: &str) -> bool {
+    account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// An account's 12 digits.
 pub(crate) fn account(table: &Table<'_>, text: Placed<&str>) -> Option<String> {
     let Placed { line, value } = text;
-    if value.len() == 12 && value.bytes().all(|byte| byte.is_ascii_digit()) {
+    if account_is_sound(value) {
         return Some(value.to_owned());
     }
     let message = format!("account {} is no account; write 12 digits in quotes", quoted(value));

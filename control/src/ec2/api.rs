@@ -59,11 +59,6 @@ const ACTIONS: [(&str, Access, Handler); 19] = [
     ("DescribeNetworkInterfaces", Access::ReadOnly, interface::describe),
 ];
 
-/// The access that an action takes; `None` when there is no such action.
-pub fn access_for(name: &str) -> Option<Access> {
-    ACTIONS.iter().find(|(action, ..)| *action == name).map(|&(_, access, _)| access)
-}
-
 /// The API over a service.
 #[derive(Debug, Clone)]
 pub struct Api {

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::ops::RangeInclusive;
 
-use engine::rule::{Direction, PortRange, RuleAction};
+use engine::rule::{Direction, NUMBERS, PortRange, RuleAction};
 use ipnet::IpNet;
 
 use super::api::Call;
@@ -19,8 +18,6 @@ use crate::store::Record;
 
 const ID: &str = "TrafficMirrorFilterRuleId";
 const FILTER_ID: &str = "TrafficMirrorFilterId";
-/// `RuleNumber` and `SessionNumber`.
-pub(super) const NUMBERS: RangeInclusive<u16> = 1..=32_766;
 const DIRECTIONS: [(&str, Direction); 2] =
     [("ingress", Direction::Ingress), ("egress", Direction::Egress)];
 const ACTIONS: [(&str, RuleAction); 2] =

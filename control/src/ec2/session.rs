@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io;
 use std::ops::RangeInclusive;
 
+use engine::rule::NUMBERS;
 use engine::units::Vni;
 
 use super::api::Call;
@@ -11,7 +12,7 @@ use super::decode::Request;
 use super::encode::Xml;
 use super::error::Error;
 use super::filter::{Wanted, client_token, delete_any, notes_of_new, tags_for};
-use super::rule::{NUMBERS, Removable, remove_fields, set_description};
+use super::rule::{Removable, remove_fields, set_description};
 use super::tag;
 use super::target::malformed;
 use crate::model::{Kind, Object, Session};

@@ -1,12 +1,12 @@
 //! What a rule has to keep to, and how one is changed.
 
-use engine::rule::{Direction, PortRange, RuleAction, TCP, UDP};
+use engine::rule::{Direction, PortRange, RuleAction};
 use ipnet::IpNet;
 
 use super::edit::{Edit, replace};
 use super::refusal::{Limit, Refusal};
 use super::world::World;
-use crate::model::{Kind, Object, Rule};
+use crate::model::{Kind, Object, Rule, RuleFault};
 
 /// What `ModifyTrafficMirrorFilterRule` asks for; what is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,29 +63,25 @@ pub(super) fn check(world: &World, rule: &Rule) -> Result<(), Refusal> {
             return Err(Refusal::RuleTaken { number, filter, by: other.id.clone() });
         }
     }
-    if rule.source.addr().is_ipv4() != rule.destination.addr().is_ipv4() {
-        return Err(Refusal::Combination(format!(
+    rule.faults().first().map_or(Ok(()), |&fault| Err(refusal(rule, fault)))
+}
+
+/// In EC2's words.
+fn refusal(rule: &Rule, fault: RuleFault) -> Refusal {
+    match fault {
+        RuleFault::Families => Refusal::Combination(format!(
             "SourceCidrBlock {} and DestinationCidrBlock {} are of different families; give both \
              as IPv4 or both as IPv6",
             rule.source, rule.destination
-        )));
-    }
-    let ranges =
-        [("SourcePortRange", rule.source_ports), ("DestinationPortRange", rule.destination_ports)];
-    for (parameter, range) in ranges {
-        let Some(PortRange { from, to }) = range else { continue };
-        if from > to {
+        )),
+        RuleFault::Backwards { parameter, range: PortRange { from, to } } => {
             let why = "FromPort is above ToPort; exchange them.".to_owned();
-            return Err(Refusal::Invalid { parameter, value: format!("{from}-{to}"), why });
+            Refusal::Invalid { parameter, value: format!("{from}-{to}"), why }
         }
-        if !matches!(rule.protocol, Some(TCP | UDP)) {
-            let found =
-                rule.protocol.map_or("all protocols".to_owned(), |it| format!("protocol {it}"));
-            return Err(Refusal::Combination(format!(
-                "{parameter} needs Protocol 6 (TCP) or 17 (UDP), and the rule is for {found}; give \
-                 Protocol too, or leave the ports out"
-            )));
-        }
+        RuleFault::Portless { parameter } => Refusal::Combination(format!(
+            "{parameter} needs Protocol 6 (TCP) or 17 (UDP), and the rule is for {}; give Protocol \
+             too, or leave the ports out",
+            rule.protocol_in_words()
+        )),
     }
-    Ok(())
 }

@@ -2,21 +2,16 @@
 
 use std::collections::HashSet;
 
-use super::account_is_sound;
 use super::plan::Plan;
 use super::refusal::{Limit, Refusal};
 use super::world::World;
-use crate::model::{Kind, Object, Target};
+use crate::config::account_is_sound;
+use crate::model::{Kind, Object, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, Target};
 use crate::store::Change;
 
 /// The tag of a target whose value names the accounts, by spaces, that may use it too. AWS shares
 /// with its Resource Access Manager; a tag is what every client of EC2 can set.
 pub const SHARED_WITH: &str = "linetap:shared-with";
-
-/// EC2 user guide, "Tag restrictions".
-const KEY_CHARS_MAX: usize = 127;
-/// The same.
-const VALUE_CHARS_MAX: usize = 256;
 
 /// What is to be done with the tags of objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +83,10 @@ impl World {
             let invalid = |why: String| {
                 Err(Refusal::Invalid { parameter: "Tag.Value", value: value.clone(), why })
             };
-            if value.chars().count() > VALUE_CHARS_MAX {
-                return invalid(format!("A tag's value has at most {VALUE_CHARS_MAX} characters."));
+            if value.chars().count() > TAG_VALUE_CHARS_MAX {
+                return invalid(format!(
+                    "A tag's value has at most {TAG_VALUE_CHARS_MAX} characters."
+                ));
             }
             if !keys.insert(key) {
                 let why = "Duplicate tag key; give each one once.".to_owned();
@@ -106,8 +103,8 @@ impl World {
 }
 
 fn check_key(key: &str) -> Result<(), Refusal> {
-    let why = if key.is_empty() || key.chars().count() > KEY_CHARS_MAX {
-        format!("A tag's key has 1 to {KEY_CHARS_MAX} characters.")
+    let why = if key.is_empty() || key.chars().count() > TAG_KEY_CHARS_MAX {
+        format!("A tag's key has 1 to {TAG_KEY_CHARS_MAX} characters.")
     } else if key.to_ascii_lowercase().starts_with("aws:") {
         "Tag keys starting with 'aws:' are reserved for internal use.".to_owned()
     } else {

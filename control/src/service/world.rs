@@ -290,8 +290,3 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], Refusal> {
     SystemRandom::new().fill(&mut bytes).map_err(|_| Refusal::NoRandomness)?;
     Ok(bytes)
 }
-
-/// True for what AWS calls an account: 12 digits.
-pub fn account_is_sound(account: &str) -> bool {
-    account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())
-}

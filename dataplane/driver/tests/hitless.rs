@@ -8,56 +8,35 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::from_env;
-use common::rig::{Rig, TOOL, dst_port, number_of, report, wire_and_tools, with_rig};
+use common::rig::{
+    Rig, TOOL, dst_port, mirror, number_of, parts, publish, report, wire_and_tools, with_rig,
+};
 use driver::Mbuf;
 use engine::burst::Burst;
 use engine::port::{Mbuf as _, RxQueue as _};
 use engine::roster::Roster;
-use engine::rule::{Direction, FilterRule, PortRange, RuleAction};
-use engine::snapshot::{FilterSpec, SessionSpec, Snapshot};
-use engine::units::{FilterIndex, InterfaceIndex, TargetIndex, Vni};
-use engine::view::Neighbors;
+use engine::rule::{PortRange, UDP};
+use engine::snapshot::Snapshot;
+use engine::units::Vni;
 use hdrhistogram::Histogram;
 
 const CHANGES_PER_SECOND: u32 = 1000;
-const OUTER_LEN: usize = 50;
 
 /// The snapshot of a generation, which each of its copies tells: by the VNI, which also says the
 /// session, by the session that its rules choose for a port, and by its length.
 fn snapshot(generation: u32) -> Snapshot {
     let mut snapshot = wire_and_tools(1, 1500);
     snapshot.epoch = u64::from(generation) + 1;
-    snapshot.filters =
-        ["half", "all"].map(|id| FilterSpec { id: id.into(), amazon_dns: false }).into();
-    let rule = |filter: u32, destination_ports| FilterRule {
-        id: format!("r{filter}"),
-        filter: FilterIndex(filter),
-        direction: Direction::Egress,
-        number: 1,
-        action: RuleAction::Accept,
-        source: "0.0.0.0/0".parse().unwrap(),
-        destination: "0.0.0.0/0".parse().unwrap(),
-        protocol: Some(17),
-        source_ports: None,
-        destination_ports,
-    };
     let from = if generation.is_multiple_of(2) { 0 } else { 32_768 };
     let half = PortRange { from, to: from + 32_767 };
-    snapshot.rules = vec![rule(0, Some(half)), rule(1, None)];
-    let session = |number: u32| SessionSpec {
-        id: format!("s{number}"),
-        interface: InterfaceIndex(0),
-        target: TargetIndex(0),
-        filter: FilterIndex(number),
-        number: number as u16 + 1,
-        vni: Vni::try_from(2 * generation + number).unwrap(),
-        packet_length: Some(copy_len(generation)),
-    };
-    snapshot.sessions = vec![session(0), session(1)];
+    for (number, ports) in (0..).zip([Some(half), None]) {
+        let session = mirror(&mut snapshot, 0, UDP, ports);
+        session.vni = Vni::try_from(2 * generation + number).unwrap();
+        session.packet_length = Some(copy_len(generation));
+    }
     snapshot
 }
 
@@ -78,7 +57,7 @@ impl Copies {
         let mut burst = Burst::new();
         rig.tools[0].recv(&mut burst);
         for copy in burst.frames() {
-            let (outer, inner) = copy.head().split_at(OUTER_LEN);
+            let (outer, inner) = parts(copy);
             let vni = u32::from_be_bytes([0, outer[46], outer[47], outer[48]]);
             let (generation, session) = (vni / 2, vni % 2);
             let number = number_of(inner);
@@ -112,11 +91,7 @@ impl Changes<'_> {
         }
         let next = self.published.len() as u32;
         if elapsed >= Duration::from_secs(1) / CHANGES_PER_SECOND * next {
-            let next = snapshot(next);
-            let view = self.roster.view().update(&next, &Neighbors::default()).unwrap();
-            self.published.push(Instant::now());
-            self.roster.publish(Arc::new(next), &Arc::new(view));
-            self.roster.reclaim();
+            self.published.push(publish(self.roster, snapshot(next)));
         }
     }
 
@@ -140,7 +115,7 @@ impl Changes<'_> {
 #[test]
 fn nothing_is_lost_or_mixed_while_the_configuration_changes_a_thousand_times_a_second() {
     let seconds = from_env("LINETAP_HITLESS_SECONDS", 3);
-    with_rig(&snapshot(0), 1, |rig, roster, _| {
+    with_rig(&snapshot(0), 1, |rig, roster| {
         let mut copies = Copies::default();
         let all_out = |rig: &mut Rig, copies: &mut Copies| {
             copies.fetch(rig);

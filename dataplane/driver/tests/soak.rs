@@ -7,21 +7,18 @@
 mod common;
 
 use std::fs;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::from_env;
-use common::rig::{LAN, Rig, TOOL, number_of, report, wire_and_tools, with_rig};
+use common::rig::{
+    LAN, OUTER_LEN, Rig, TOOL, mirror, number_of, parts, publish, report, wire_and_tools, with_rig,
+};
 use driver::Mbuf;
 use engine::burst::Burst;
 use engine::port::{Mbuf as _, RxQueue as _};
-use engine::roster::Roster;
-use engine::rule::{Direction, FilterRule, RuleAction};
-use engine::snapshot::{FilterSpec, SessionSpec, Snapshot};
-use engine::units::{FilterIndex, InterfaceIndex, TargetIndex, Vni};
-use engine::view::Neighbors;
+use engine::rule::{TCP, UDP};
+use engine::snapshot::Snapshot;
 
-const OUTER_LEN: usize = 50;
 const MTU: u16 = 9000;
 /// What an outer header leaves of the tool port's MTU.
 const INNER_LEN_MAX: usize = MTU as usize - 36;
@@ -31,31 +28,12 @@ const LENGTHS: [usize; 7] = [60, 61, 200, 576, 1514, 4000, 9014];
 fn snapshot(generation: u32) -> Snapshot {
     let mut snapshot = wire_and_tools(1, MTU);
     snapshot.epoch = u64::from(generation) + 1;
-    for (at, protocol) in [(0, 17), (1, 6)] {
-        snapshot.filters.push(FilterSpec { id: format!("f{at}"), amazon_dns: false });
-        snapshot.rules.push(FilterRule {
-            id: format!("r{at}"),
-            filter: FilterIndex(at),
-            direction: Direction::Egress,
-            number: 1,
-            action: RuleAction::Accept,
-            source: "0.0.0.0/0".parse().unwrap(),
-            destination: "0.0.0.0/0".parse().unwrap(),
-            protocol: Some(protocol),
-            source_ports: None,
-            destination_ports: None,
-        });
-        if at == 0 || generation.is_multiple_of(3) {
-            snapshot.sessions.push(SessionSpec {
-                id: format!("s{at}"),
-                interface: InterfaceIndex(0),
-                target: TargetIndex(0),
-                filter: FilterIndex(at),
-                number: 2 - at as u16,
-                vni: Vni::try_from(at).unwrap(),
-                packet_length: generation.is_multiple_of(2).then_some(128),
-            });
-        }
+    for protocol in [UDP, TCP] {
+        let session = mirror(&mut snapshot, 0, protocol, None);
+        session.packet_length = generation.is_multiple_of(2).then_some(128);
+    }
+    if !generation.is_multiple_of(3) {
+        snapshot.sessions.truncate(1);
     }
     snapshot
 }
@@ -69,21 +47,13 @@ fn fetch(rig: &mut Rig) -> u64 {
     let mut burst = Burst::new();
     rig.tools[0].recv(&mut burst);
     for copy in burst.frames() {
-        let (_, rest) = copy.head().split_at(OUTER_LEN);
-        let inner = if rest.is_empty() { copy.segments().nth(1).unwrap() } else { rest };
+        let (_, inner) = parts(copy);
         let (len, whole) = (copy.len() - OUTER_LEN, frame_len(number_of(inner)));
         assert!(len == whole.min(INNER_LEN_MAX) || len == whole.min(128), "{len} of {whole}");
     }
     let count = burst.len() as u64;
     Mbuf::free_bulk(&mut burst);
     count
-}
-
-fn publish(roster: &mut Roster, generation: u32) {
-    let next = snapshot(generation);
-    let view = roster.view().update(&next, &Neighbors::default()).unwrap();
-    roster.publish(Arc::new(next), &Arc::new(view));
-    roster.reclaim();
 }
 
 /// KiB that the process has in memory.
@@ -96,7 +66,7 @@ fn resident() -> u64 {
 #[test]
 fn everything_at_once() {
     let seconds = from_env("LINETAP_SOAK_SECONDS", 4);
-    with_rig(&snapshot(0), 1, |rig, roster, _| {
+    with_rig(&snapshot(0), 1, |rig, roster| {
         rig.with_frame_len(frame_len);
         let (mut came, mut generation, mut after_warm_up) = (0, 0, 0);
         rig.run(Duration::from_secs(seconds), u64::from(u32::MAX), |rig, elapsed| {
@@ -106,7 +76,7 @@ fn everything_at_once() {
             }
             if elapsed.as_millis() / 10 > u128::from(generation) {
                 generation += 1;
-                publish(roster, generation);
+                publish(roster, snapshot(generation));
             }
             if after_warm_up == 0 && elapsed >= Duration::from_secs(seconds) / 2 {
                 after_warm_up = resident();

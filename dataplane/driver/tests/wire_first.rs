@@ -6,27 +6,24 @@
 //! the `LINETAP_BLOCKED_TIMES`. What the wire carried meanwhile is printed beside what it carries
 //! without sessions.
 
-#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
-
 mod common;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::from_env;
-use common::rig::{LAN, Rig, TOOL, dst_port, number_of, report, wire_and_tools, with_rig};
+use common::rig::{
+    LAN, OUTER_LEN, Rig, TOOL, dst_port, mirror, number_of, parts, publish, report, wire_and_tools,
+    with_rig,
+};
 use driver::Mbuf;
 use engine::burst::Burst;
 use engine::drop_reason::Skipped;
 use engine::port::{Mbuf as _, RxQueue as _};
 use engine::report::Report;
 use engine::roster::Roster;
-use engine::rule::{Direction, FilterRule, PortRange, RuleAction};
-use engine::snapshot::{FilterSpec, NeighborSpec, SessionSpec, Snapshot};
-use engine::units::{FilterIndex, InterfaceIndex, TargetIndex, Vni};
-use engine::view::Neighbors;
+use engine::rule::{PortRange, UDP};
+use engine::snapshot::{NeighborSpec, Snapshot};
 
-const OUTER_LEN: usize = 50;
 /// Sessions in the order in which they are asked: of one frame in 32, of another in 32, of the rest.
 const FEW: usize = 0;
 const ELSEWHERE: usize = 1;
@@ -38,29 +35,8 @@ const GOES_ON: usize = 1;
 fn snapshot() -> Snapshot {
     let mut snapshot = wire_and_tools(2, 1500);
     let ports = [Some((1024, 2047)), Some((3072, 4095)), None];
-    for ((at, ports), target) in (0..).zip(ports).zip([SUFFERS, GOES_ON, SUFFERS]) {
-        snapshot.filters.push(FilterSpec { id: format!("f{at}"), amazon_dns: false });
-        snapshot.rules.push(FilterRule {
-            id: format!("r{at}"),
-            filter: FilterIndex(at),
-            direction: Direction::Egress,
-            number: 1,
-            action: RuleAction::Accept,
-            source: "0.0.0.0/0".parse().unwrap(),
-            destination: "0.0.0.0/0".parse().unwrap(),
-            protocol: Some(17),
-            source_ports: None,
-            destination_ports: ports.map(|(from, to)| PortRange { from, to }),
-        });
-        snapshot.sessions.push(SessionSpec {
-            id: format!("s{at}"),
-            interface: InterfaceIndex(0),
-            target: TargetIndex(target as u16),
-            filter: FilterIndex(at),
-            number: at as u16 + 1,
-            vni: Vni::try_from(at).unwrap(),
-            packet_length: None,
-        });
+    for (ports, target) in ports.into_iter().zip([SUFFERS, GOES_ON, SUFFERS]) {
+        mirror(&mut snapshot, target, UDP, ports.map(|(from, to)| PortRange { from, to }));
     }
     snapshot
 }
@@ -104,8 +80,7 @@ impl Copies {
     }
 
     fn check(&mut self, copy: &Mbuf, tool: usize) {
-        let (outer, rest) = copy.head().split_at(OUTER_LEN);
-        let inner = if rest.is_empty() { copy.segments().nth(1).unwrap() } else { rest };
+        let (outer, inner) = parts(copy);
         let (session, number) = (usize::from(outer[48]), number_of(inner));
         assert_eq!(session, session_of(number), "the copy of a frame that another session wants");
         assert_eq!(tool == GOES_ON, session == ELSEWHERE);
@@ -167,12 +142,6 @@ fn rates(rig: &mut Rig, roster: &mut Roster, copies: &mut Copies) -> (u64, u64) 
     (rate, plain)
 }
 
-fn publish(roster: &mut Roster, snapshot: Snapshot) {
-    let view = roster.view().update(&snapshot, &Neighbors::default()).unwrap();
-    roster.publish(Arc::new(snapshot), &Arc::new(view));
-    roster.reclaim();
-}
-
 /// Says what the wire carried beside what it carries without sessions.
 fn tell(what: &str, found: u64, plain: u64) {
     let share = per_mille(found, plain);
@@ -189,7 +158,7 @@ fn skipped(report: &Report, session: usize, reason: Skipped) -> u64 {
 
 #[test]
 fn a_tool_that_stops_and_goes_on_again_and_again() {
-    with_rig(&snapshot(), 2, |rig, roster, _| {
+    with_rig(&snapshot(), 2, |rig, roster| {
         let mut copies = Copies::default();
         let (rate, plain) = rates(rig, roster, &mut copies);
         let time = Duration::from_millis(from_env("LINETAP_BLOCKED_MS", 40));
@@ -219,7 +188,7 @@ fn a_tool_whose_neighbor_is_unknown() {
     let mut first = snapshot();
     first.targets[SUFFERS].members[0].neighbor =
         NeighborSpec::Resolve("192.0.0.10".parse().unwrap());
-    with_rig(&first, 2, |rig, roster, _| {
+    with_rig(&first, 2, |rig, roster| {
         rig.with_frame_len(frame_len);
         let mut copies = Copies::default();
         let second = Duration::from_secs(1);
@@ -235,7 +204,7 @@ fn a_tool_whose_neighbor_is_unknown() {
 
 #[test]
 fn a_pool_of_copies_that_is_empty() {
-    with_rig(&snapshot(), 2, |rig, roster, _| {
+    with_rig(&snapshot(), 2, |rig, roster| {
         let mut copies = Copies::default();
         let (rate, plain) = rates(rig, roster, &mut copies);
         let keep = |rig: &mut Rig, copies: &mut Copies| {
@@ -257,7 +226,7 @@ fn a_pool_of_copies_that_is_empty() {
 
 #[test]
 fn a_session_that_floods_its_tool() {
-    with_rig(&snapshot(), 2, |rig, roster, _| {
+    with_rig(&snapshot(), 2, |rig, roster| {
         let mut copies = Copies::default();
         let (rate, plain) = rates(rig, roster, &mut copies);
         let before = copies.settle(rig, roster);

@@ -16,6 +16,9 @@ pub const SCTP: u8 = 132;
 /// The protocols with ports: source and destination are the first four bytes of each.
 pub const WITH_PORTS: [u8; 3] = [TCP, UDP, SCTP];
 
+/// Numbers that a rule, and a session, may have (EC2 `RuleNumber`, `SessionNumber`).
+pub const NUMBERS: core::ops::RangeInclusive<u16> = 1..=32_766;
+
 /// Direction relative to the source interface (EC2 `TrafficDirection`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use driver::hardware::{Hardware, LivePort, WorkerParts, plan};
+use driver::hardware::{Hardware, WorkerParts, plan};
 use driver::{Dpdk, Mbuf, Mempool, RxQueue, TxQueue, WorkerThread};
 use engine::burst::Burst;
 use engine::port::{Mbuf as _, Mempool as _, RxQueue as _, TxQueue as _};
 use engine::report::Report;
 use engine::roster::{Roster, WorkerEnd};
+use engine::rule::{Direction, FilterRule, PortRange, RuleAction};
 use engine::snapshot::{
-    IdleSpec, InterfaceSpec, MemberSpec, NeighborSpec, PortSpec, Snapshot, TargetKind, TargetSpec,
+    FilterSpec, IdleSpec, InterfaceSpec, MemberSpec, NeighborSpec, PortSpec, SessionSpec, Snapshot,
+    TargetKind, TargetSpec,
 };
-use engine::units::{Mac, PortIndex};
+use engine::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, TargetIndex, Vni};
 use engine::view::{Neighbors, View};
 use engine::worker::Worker;
 
@@ -28,6 +30,8 @@ pub(crate) const TOOL: PortIndex = PortIndex(2);
 /// Frames under way at most, fewer than a ring holds: the feeding thread shares its core, and what
 /// it does not fetch in time must not look like a loss.
 pub(crate) const WINDOW: u64 = 400;
+/// What is in front of a copy over IPv4.
+pub(crate) const OUTER_LEN: usize = 50;
 /// Ethernet, IPv4 and UDP.
 pub(crate) const HEADERS_LEN: usize = 42;
 
@@ -58,6 +62,56 @@ pub(crate) fn wire_and_tools(tools: usize, mtu: u16) -> Snapshot {
         });
     }
     snapshot
+}
+
+/// Adds a session of the interface's egress to a target, and a filter of its own with one rule, which
+/// accepts a protocol and these destination ports. Its VNI is its place.
+pub(crate) fn mirror(
+    snapshot: &mut Snapshot,
+    target: usize,
+    protocol: u8,
+    destination_ports: Option<PortRange>,
+) -> &mut SessionSpec {
+    let at = snapshot.filters.len() as u32;
+    snapshot.filters.push(FilterSpec { id: format!("f{at}"), amazon_dns: false });
+    snapshot.rules.push(FilterRule {
+        id: format!("r{at}"),
+        filter: FilterIndex(at),
+        direction: Direction::Egress,
+        number: 1,
+        action: RuleAction::Accept,
+        source: "0.0.0.0/0".parse().unwrap(),
+        destination: "0.0.0.0/0".parse().unwrap(),
+        protocol: Some(protocol),
+        source_ports: None,
+        destination_ports,
+    });
+    snapshot.sessions.push(SessionSpec {
+        id: format!("s{at}"),
+        interface: InterfaceIndex(0),
+        target: TargetIndex(target as u16),
+        filter: FilterIndex(at),
+        number: at as u16 + 1,
+        vni: Vni::try_from(at).unwrap(),
+        packet_length: None,
+    });
+    snapshot.sessions.last_mut().unwrap()
+}
+
+/// Has the worker take up a snapshot, and frees what it has left. Returns when it was published.
+pub(crate) fn publish(roster: &mut Roster, snapshot: Snapshot) -> Instant {
+    let view = roster.view().update(&snapshot, &Neighbors::default()).unwrap();
+    let now = Instant::now();
+    roster.publish(Arc::new(snapshot), &Arc::new(view));
+    roster.reclaim();
+    now
+}
+
+/// The outer header of a copy over IPv4, and the first bytes of its frame.
+pub(crate) fn parts(copy: &Mbuf) -> (&[u8], &[u8]) {
+    let (outer, inner) = copy.head().split_at(OUTER_LEN);
+    // Made by reference, it has the frame in the next segment.
+    (outer, if inner.is_empty() { copy.segments().nth(1).unwrap() } else { inner })
 }
 
 /// A UDP frame of `len` bytes: its number and its destination port, which follows from that, stand in it.
@@ -203,11 +257,7 @@ fn work(parts: WorkerParts, end: WorkerEnd, stop: &AtomicBool) {
 
 /// Lets `body` work with the rig of a snapshot whose tools are `tools`, in a process of its own; then
 /// every buffer has to be in its pool.
-pub(crate) fn with_rig(
-    first: &Snapshot,
-    tools: usize,
-    body: impl FnOnce(&mut Rig, &mut Roster, &mut [LivePort]),
-) {
+pub(crate) fn with_rig(first: &Snapshot, tools: usize, body: impl FnOnce(&mut Rig, &mut Roster)) {
     if thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
         eprintln!("skipped: needs two cores");
         return;
@@ -219,7 +269,7 @@ pub(crate) fn with_rig(
         let mtu = first.ports[LAN.at()].mtu;
         let eal = eal_of(if mtu > 2000 { 1024 } else { 256 });
         let hardware = Hardware::open(&eal, &first, plan(&first).unwrap()).unwrap();
-        let Hardware { mut ports, mut pools, mut workers } = hardware;
+        let Hardware { ports, mut pools, mut workers } = hardware;
         let mut parts = workers.remove(0);
         let frames = pool(&eal, 8191, mtu + 14);
         pools.push(frames.handle());
@@ -231,7 +281,7 @@ pub(crate) fn with_rig(
         thread::scope(|scope| {
             let worker = scope.spawn(|| work(parts, end, &stop));
             let stop = Stop(&stop);
-            body(&mut rig, &mut roster, &mut ports);
+            body(&mut rig, &mut roster);
             drop(stop);
             worker.join().unwrap();
         });

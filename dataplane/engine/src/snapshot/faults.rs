@@ -4,12 +4,11 @@
 use std::collections::HashSet;
 
 use super::{MemberSpec, Snapshot, TargetKind};
-use crate::rule::{FilterRule, TCP, UDP};
+use crate::rule::{FilterRule, NUMBERS, TCP, UDP};
 use crate::units::PortIndex;
 
 /// Lowest IPv4 MTU that is accepted (RFC 791: every host takes 576 bytes).
 const MTU_MIN: u16 = 576;
-const NUMBERS: core::ops::RangeInclusive<u16> = 1..=32_766;
 
 impl Snapshot {
     /// Every contradiction in it, a sentence each; empty for a sound one. Cost: linear.
