@@ -7,7 +7,7 @@ import subprocess
 import time
 from typing import NamedTuple
 
-from harness.template import SOURCE, TOOL, template
+from harness.template import SOURCE, TOOL
 
 CONFIG = """[appliance]
 id = "bench"
@@ -80,16 +80,16 @@ class Rates(NamedTuple):
 
 
 class Appliance:
-    """`linetap up`, from ready to stopped."""
+    """`linetap up`, from ready to stopped, with an appliance file and a template of these texts."""
 
-    def __init__(self, binary, directory, rx, is_span, sessions, core, copies=None):
+    def __init__(self, binary, directory, config_text, template_text):
         self.binary = binary
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.config = self.directory / "appliance.toml"
-        self.config.write_text(config(self.directory, rx, is_span, core, copies))
+        self.config.write_text(config_text)
         template_file = self.directory / "mirror.json"
-        template_file.write_text(template(sessions))
+        template_file.write_text(template_text)
         self.log = open(self.directory / "log", "w")
         self.process = subprocess.Popen(
             [binary, "up", "--config", self.config, "--template", template_file],

@@ -5,8 +5,9 @@ import pathlib
 import time
 
 from harness import kernel, offline, ovs, rules, testpmd
-from harness.appliance import Appliance, Failed
+from harness.appliance import Appliance, Failed, config
 from harness.cases import COPIES, FILE, TAPS
+from harness.template import template
 from harness.traffic import FRAMES, write
 
 WORKER_CORE, OTHER_CORE = 1, 0
@@ -61,7 +62,8 @@ class Bench:
     def linetap(self, case, directory):
         sessions = rules.sessions_of(COPIES[case.job], case.rules, case.sessions, case.length)
         is_span = case.job == "span all"
-        appliance = Appliance(self.binary, directory, self.rx(case), is_span, sessions, WORKER_CORE, case.copies)
+        text = config(directory, self.rx(case), is_span, WORKER_CORE, case.copies)
+        appliance = Appliance(self.binary, directory, text, template(sessions))
         try:
             appliance.wait()
             rates = appliance.rates(self.seconds)

@@ -80,7 +80,10 @@ pub enum Refusal {
     #[error("The data plane can't take this: {}", .0.join("; "))]
     Unsound(Vec<String>),
     /// The store did not take it.
-    #[error("The change could not be stored, and nothing was changed: {0}")]
+    #[error(
+        "The change could not be stored and is not in force; ask again when this is mended \
+         (a fault of the disk may leave it stored for the next start all the same): {0}"
+    )]
     Store(#[from] StoreError),
     /// It is stored, and will be in force; it is not yet.
     #[error(

@@ -53,6 +53,11 @@ impl StandIn {
         self.snapshots.recv_timeout(PATIENCE).expect("a snapshot is sent")
     }
 
+    /// The last snapshot that was sent, of those that nobody has asked for.
+    pub(crate) fn last_snapshot(&self) -> Option<Snapshot> {
+        self.snapshots.try_iter().last()
+    }
+
     /// True when nobody has sent a snapshot since.
     pub(crate) fn is_idle(&self) -> bool {
         self.snapshots.try_recv().is_err()

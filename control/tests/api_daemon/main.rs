@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod crash;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,7 +13,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use common::process::{Background, wait_for};
 use common::stand_in::StandIn;
@@ -141,45 +142,6 @@ fn a_data_plane_that_is_late_or_away_is_told_and_gets_the_change_later() {
     assert!(body.contains("is stored (revision 2)") && body.contains("core 3 is stuck"), "{body}");
     let (_, body) = ask(dir, "DescribeTrafficMirrorFilters");
     assert_eq!(body.matches("<trafficMirrorFilterId>").count(), 2);
-}
-
-#[test]
-fn nothing_acknowledged_is_lost_and_nothing_is_half_done_when_it_is_killed() {
-    const ROUNDS: u64 = 12;
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path();
-    put(dir, CONFIG);
-    let _stand_in = StandIn::start(&dir.join("dp.sock"));
-    let mut acknowledged: Vec<String> = Vec::new();
-    let mut asked = 0;
-    for round in 0..ROUNDS {
-        let mut daemon = start(dir, &[]);
-        let (_, body) = ask(dir, "DescribeTrafficMirrorFilters");
-        let there = body.matches("<trafficMirrorFilterId>").count();
-        for id in &acknowledged {
-            assert!(body.contains(id), "{id} is lost in round {round}");
-        }
-        // At most the one that was under way each time may be there without an answer.
-        assert!(there >= acknowledged.len() && there <= acknowledged.len() + round as usize);
-        assert_eq!(body.matches("<value>whole<").count(), there, "one is half done: {body}");
-        let killer = std::thread::spawn(move || {
-            // Anywhere in the first changes, wherever the clock puts it.
-            std::thread::sleep(Duration::from_micros(2_000 + 7_919 * round));
-            daemon.signal(Signal::SIGKILL);
-            daemon.end();
-        });
-        let tags = "TagSpecification.1.ResourceType=traffic-mirror-filter&\
-                    TagSpecification.1.Tag.1.Key=k&TagSpecification.1.Tag.1.Value=whole";
-        loop {
-            asked += 1;
-            let query = format!("CreateTrafficMirrorFilter&ClientToken=t{asked}&{tags}");
-            let Some((status, body)) = try_ask(dir, &query) else { break };
-            assert_eq!(status, 200, "{body}");
-            acknowledged.push(text(&body, "trafficMirrorFilterId"));
-        }
-        killer.join().unwrap();
-    }
-    assert!(acknowledged.len() > ROUNDS as usize, "only {} changes were made", acknowledged.len());
 }
 
 /// boto3 and the AWS command line, of the virtual environment that `LINETAP_CLIENTS` names.
