@@ -5,6 +5,9 @@ mod rules;
 mod sessions;
 mod targets;
 
+use std::sync::Arc;
+
+use engine::rule::FilterRule;
 use engine::snapshot::{FilterSpec, Snapshot};
 
 use crate::config::Appliance;
@@ -20,10 +23,29 @@ pub fn compile(
     model: &Model,
     epoch: u64,
 ) -> Result<Snapshot, Vec<ModelFault>> {
+    compile_with(appliance, model, None, epoch)
+}
+
+/// The same for a model without rules: they are those that the same filters compiled to before.
+/// There are many more rules than anything else, and most changes are of something else.
+pub fn compile_with_rules(
+    appliance: &Appliance,
+    model: &Model,
+    rules: Arc<[FilterRule]>,
+) -> Result<Snapshot, Vec<ModelFault>> {
+    compile_with(appliance, model, Some(rules), 0)
+}
+
+fn compile_with(
+    appliance: &Appliance,
+    model: &Model,
+    rules: Option<Arc<[FilterRule]>>,
+    epoch: u64,
+) -> Result<Snapshot, Vec<ModelFault>> {
     let mut faults = Faults::default();
     let quotas = &appliance.quotas;
     faults.quota("filters", model.filters.len(), quotas.filters, last(&model.filters, |it| &it.id));
-    let rules = rules::compile(model, quotas, &mut faults);
+    let rules = rules.unwrap_or_else(|| rules::compile(model, quotas, &mut faults).into());
     let targets = targets::compile(model, appliance, &mut faults);
     let sessions = sessions::compile(model, appliance, &mut faults);
     check_tags(model, quotas.tags_per_resource, &mut faults);

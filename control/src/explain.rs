@@ -25,13 +25,14 @@ use engine::drop_reason::Skipped;
 use engine::exempt::Cause;
 use engine::flow_key::FlowKey;
 use engine::keys::Keys;
+use engine::order::Order;
 use engine::parse::Malformed;
 use engine::rule::Direction;
 use engine::rule_table::{Match, RuleTable, Verdict};
 use engine::snapshot::Snapshot;
 use engine::source::Source;
 use engine::units::{InterfaceIndex, PortIndex, RuleIndex, SessionIndex};
-use engine::view::{Neighbors, View, rules_of, sessions_of};
+use engine::view::{Neighbors, View};
 
 pub use copy::{Copy, Cut};
 pub use frame::{Content, Frame, Tag};
@@ -261,10 +262,11 @@ impl Explainer {
         verdict: Verdict,
     ) -> Vec<Asked> {
         let mut asked = Vec::new();
-        for (session, spec) in sessions_of(&self.snapshot, interface) {
+        let order = Order::of(&self.snapshot);
+        for &(session, spec) in order.sessions(interface) {
             let mut rules = Vec::new();
             let mut is_settled = false;
-            for (index, rule) in rules_of(&self.snapshot, spec.filter, direction) {
+            for &(index, rule) in order.rules(spec.filter, direction) {
                 // Sessions may share a filter: the first one settles.
                 is_settled = index == verdict.rule;
                 rules.push((index, mismatch(rule, key)));

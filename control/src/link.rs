@@ -3,12 +3,14 @@
 use std::io::{self, BufReader};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::link::{
     FromDataplane, LinkError, PROTOCOL_VERSION, ToDataplane, read_message, write_message,
 };
 use engine::report::Report;
+use engine::rule::FilterRule;
 use engine::snapshot::Snapshot;
 use thiserror::Error;
 
@@ -84,6 +86,8 @@ pub struct Dataplane {
     pub pid: u32,
     /// The snapshot in force when the connection began.
     pub epoch: Option<u64>,
+    /// The rules that were applied last over this connection: they need not be sent again.
+    rules: Option<Arc<[FilterRule]>>,
 }
 
 impl Dataplane {
@@ -92,7 +96,7 @@ impl Dataplane {
         let unreachable = |cause| DataplaneError::Unreachable { socket: socket.to_owned(), cause };
         let to = UnixStream::connect(socket).map_err(unreachable)?;
         let from = BufReader::new(to.try_clone().map_err(unreachable)?);
-        let mut dataplane = Self { from, to, pid: 0, epoch: None };
+        let mut dataplane = Self { from, to, pid: 0, epoch: None, rules: None };
         dataplane.wait_for(ANSWER_WAIT)?;
         match dataplane.read()? {
             FromDataplane::Hello { protocol, .. } if protocol != PROTOCOL_VERSION => {
@@ -116,9 +120,19 @@ impl Dataplane {
         patience: Duration,
     ) -> Result<Applied, DataplaneError> {
         self.wait_for(patience)?;
-        write_message(&mut self.to, &ToDataplane::Snapshot(Box::new(snapshot)))?;
+        let rules = Arc::clone(&snapshot.rules);
+        let is_same = self.rules.as_ref().is_some_and(|before| Arc::ptr_eq(before, &rules));
+        let message = if is_same {
+            ToDataplane::SameRules(Box::new(Snapshot { rules: [].into(), ..snapshot }))
+        } else {
+            ToDataplane::Snapshot(Box::new(snapshot))
+        };
+        write_message(&mut self.to, &message)?;
         match self.read()? {
-            FromDataplane::Applied { .. } => Ok(Applied::InForce),
+            FromDataplane::Applied { .. } => {
+                self.rules = Some(rules);
+                Ok(Applied::InForce)
+            }
             FromDataplane::Refused { faults, .. } => Ok(Applied::Refused(faults)),
             _ => Err(DataplaneError::OutOfTurn),
         }

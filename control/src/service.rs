@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use engine::snapshot::Snapshot;
 
-use crate::compile::compile;
+use crate::compile::{compile, compile_with_rules};
 use crate::config::{Appliance, Quotas};
 use crate::model::{Kind, Model, Object};
 use crate::store::{Change, Record, Store, Token, place};
@@ -123,7 +123,7 @@ impl Service {
         let world = World::new(ground, store.read()?);
         let service =
             Self { store, publish, writer: Mutex::new(writer), world: RwLock::new(world) };
-        service.settle()?;
+        service.settle(&mut *service.writer()?)?;
         Ok(service)
     }
 
@@ -143,19 +143,17 @@ impl Service {
         let compiled_for = lifted(&ground.appliance);
         let world = World::new(ground, self.store.read()?);
         let change = world.without_lost_sources();
-        compiled(&compiled_for, &world, &change)?;
+        compiled(&compiled_for, &world, &change, None)?;
         writer.compiled_for = compiled_for;
         *self.world.write().map_err(|_| Refusal::Poisoned)? = world;
-        drop(writer);
-        self.settle()?;
-        self.ensure_in_force()
+        self.settle(&mut writer)?;
+        self.publish(&mut writer)
     }
 
     /// Deletes the sessions whose interfaces are gone, as EC2 does, and compiles what is left.
-    fn settle(&self) -> Result<(), Refusal> {
-        let mut writer = self.writer()?;
+    fn settle(&self, writer: &mut Writer) -> Result<(), Refusal> {
         let change = self.world()?.without_lost_sources();
-        let snapshot = compiled(&writer.compiled_for, &*self.world()?, &change)?;
+        let snapshot = compiled(&writer.compiled_for, &*self.world()?, &change, None)?;
         if !change.remove.is_empty() {
             for id in &change.remove {
                 log::warn!("session {id} is deleted: the appliance file has its interface no more");
@@ -217,7 +215,8 @@ impl Service {
             }
             Plan::Do(change, outcome) => (change, outcome),
         };
-        let snapshot = compiled(&writer.compiled_for, &world, &change)?;
+        let before = writer.wanted.as_deref();
+        let snapshot = compiled(&writer.compiled_for, &world, &change, before)?;
         drop(world);
         if ask.is_dry {
             return Err(Refusal::DryRun);
@@ -335,9 +334,23 @@ fn lifted(appliance: &Appliance) -> Appliance {
     Appliance { quotas: Quotas::unlimited(), ..appliance.clone() }
 }
 
-/// The snapshot of the world after a change. Errors: what is in the way of it.
-fn compiled(appliance: &Appliance, world: &World, change: &Change) -> Result<Snapshot, Refusal> {
-    let snapshot = compile(appliance, &world.model_after(change), 0).map_err(Refusal::Unfit)?;
+/// The snapshot of the world after a change; `before` is that of the world as it is, if there is one.
+/// Errors: what is in the way of it.
+fn compiled(
+    appliance: &Appliance,
+    world: &World,
+    change: &Change,
+    before: Option<&Snapshot>,
+) -> Result<Snapshot, Refusal> {
+    const ALL_BUT_RULES: [Kind; 3] = [Kind::Filter, Kind::Target, Kind::Session];
+    let snapshot = match before.filter(|_| world.leaves_rules(change)) {
+        Some(before) => {
+            let model = world.model_after(change, &ALL_BUT_RULES);
+            compile_with_rules(appliance, &model, Arc::clone(&before.rules))
+        }
+        None => compile(appliance, &world.model_after(change, &Kind::ALL), 0),
+    };
+    let snapshot = snapshot.map_err(Refusal::Unfit)?;
     let faults = snapshot.faults();
     if faults.is_empty() { Ok(snapshot) } else { Err(Refusal::Unsound(faults)) }
 }

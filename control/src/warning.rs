@@ -6,10 +6,10 @@ mod unasked;
 use std::collections::{HashMap, HashSet};
 
 use engine::exempt::Cause;
+use engine::order::Order;
 use engine::rule::{Direction, FilterRule};
 use engine::snapshot::{SessionSpec, Snapshot};
 use engine::units::{FilterIndex, InterfaceIndex, RuleIndex, SessionIndex};
-use engine::view::{rules_of, sessions_of};
 
 use crate::fault::Fault;
 use crate::load::Loaded;
@@ -31,6 +31,7 @@ pub fn warnings(loaded: &Loaded, file: &str) -> Vec<Fault> {
 fn warnings_within(steps: u64, loaded: &Loaded, file: &str) -> Vec<Fault> {
     let mut judge = Judge {
         snapshot: &loaded.snapshot,
+        order: Order::of(&loaded.snapshot),
         unasked: unasked(&loaded.snapshot),
         steps,
         dead: HashSet::new(),
@@ -58,6 +59,7 @@ struct Place<'l> {
 
 struct Judge<'l> {
     snapshot: &'l Snapshot,
+    order: Order<'l>,
     /// What rules are not asked about: it stands before all of them.
     unasked: Vec<(Cause, FilterRule)>,
     steps: u64,
@@ -73,7 +75,7 @@ impl<'l> Judge<'l> {
     /// Judges the rules of a filter, each behind those before it.
     fn filter(&mut self, filter: FilterIndex) {
         for direction in DIRECTIONS {
-            let rules = rules_of(self.snapshot, filter, direction);
+            let rules = self.order.rules(filter, direction).to_vec();
             let mut shadows = behind(&self.unasked, &mut self.steps);
             let mut undecided = Vec::new();
             for (index, rule) in &rules {
@@ -95,7 +97,7 @@ impl<'l> Judge<'l> {
 
     /// Judges the rules of each session of a source behind those of the sessions before it.
     fn source(&mut self, interface: InterfaceIndex) {
-        let sessions = sessions_of(self.snapshot, interface);
+        let sessions = self.order.sessions(interface).to_vec();
         for at in 1..sessions.len() {
             let (mut shadowed, mut alive, mut undecided) = (Vec::new(), 0, 0);
             for direction in DIRECTIONS {
@@ -156,7 +158,7 @@ impl<'l> Judge<'l> {
         direction: Direction,
     ) -> Vec<Place<'l>> {
         let of_session = |&(_, session): &(SessionIndex, &'l SessionSpec)| {
-            let rules = rules_of(self.snapshot, session.filter, direction).into_iter();
+            let rules = self.order.rules(session.filter, direction).iter().copied();
             let alive = rules.filter(|(index, _)| !self.dead.contains(index));
             alive.map(|(_, rule)| Place { session: &session.id, rule })
         };

@@ -220,7 +220,7 @@ fn rules_are_changed_in_place_and_their_fields_removed() {
     let ports = "SourcePortRange.FromPort=1&SourcePortRange.ToPort=2&DestinationPortRange.FromPort=0&DestinationPortRange.ToPort=65535";
     assert_eq!(bench.refused(ALICE, &modify(ports)), "400 InvalidParameterCombination");
     bench.done(ALICE, &modify(&format!("{ports}&Protocol=6&RuleNumber=6")));
-    let changed = bench.dataplane.in_force().rules.remove(0);
+    let changed = bench.dataplane.in_force().rules[0].clone();
     assert_eq!(
         (changed.id.as_str(), changed.number, changed.protocol),
         (rule.as_str(), 6, Some(6))

@@ -81,7 +81,7 @@ fn summarize(loaded: &Loaded, warnings: usize, out: &mut impl Write) -> io::Resu
         }
     }
     let mut counts: HashMap<FilterIndex, usize> = HashMap::new();
-    for rule in rules {
+    for rule in rules.iter() {
         *counts.entry(rule.filter).or_default() += 1;
     }
     for session in sessions {

@@ -1,9 +1,10 @@
 //! Filter rules: what they may say together.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use engine::rule::{Direction, FilterRule, PortRange};
 use engine::units::FilterIndex;
+use foldhash::{HashMap, HashMapExt};
 
 use super::{Faults, exceeds, over};
 use crate::config::Quotas;
@@ -14,29 +15,28 @@ use crate::model::{Model, Property, Rule, RuleFault};
 pub(super) fn compile(model: &Model, quotas: &Quotas, faults: &mut Faults) -> Vec<FilterRule> {
     let filters: HashMap<&str, u32> =
         model.filters.iter().map(|filter| filter.id.as_str()).zip(0..=u32::MAX).collect();
-    let mut firsts: HashMap<(&str, Direction, u16), &str> = HashMap::new();
-    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut firsts: HashMap<(u32, Direction, u16), &str> =
+        HashMap::with_capacity(model.rules.len());
+    let mut counts = vec![0; model.filters.len()];
     let mut compiled = Vec::with_capacity(model.rules.len());
     for rule in &model.rules {
         check(rule, faults);
-        let place = (rule.filter.as_str(), rule.direction, rule.number);
-        if let Some(&first) = firsts.get(&place) {
-            taken(rule, first, faults);
-        } else {
-            firsts.insert(place, &rule.id);
-        }
-        *counts.entry(&rule.filter).or_default() += 1;
-        match filters.get(rule.filter.as_str()) {
-            Some(&filter) => compiled.push(spec(rule, FilterIndex(filter))),
-            None => faults.add(
+        let Some(&filter) = filters.get(rule.filter.as_str()) else {
+            faults.add(
                 Property::new(&rule.id, "TrafficMirrorFilterId"),
                 format!("there is no filter {}; add it or name another", quoted(&rule.filter)),
                 [],
-            ),
+            );
+            continue;
+        };
+        match firsts.entry((filter, rule.direction, rule.number)) {
+            Entry::Occupied(first) => taken(rule, first.get(), faults),
+            Entry::Vacant(place) => drop(place.insert(&rule.id)),
         }
+        counts[filter as usize] += 1;
+        compiled.push(spec(rule, FilterIndex(filter)));
     }
-    for filter in &model.filters {
-        let count = counts.get(filter.id.as_str()).copied().unwrap_or(0);
+    for (filter, count) in model.filters.iter().zip(counts) {
         if exceeds(count, quotas.rules_per_filter) {
             let found = format!("{count} rules");
             let message = over("rules_per_filter", &found, quotas.rules_per_filter);

@@ -247,17 +247,24 @@ impl World {
         Change { put: Vec::new(), remove: lost.map(|(record, _)| record.id().to_owned()).collect() }
     }
 
+    /// True when a change leaves filters and their rules as they are.
+    pub(super) fn leaves_rules(&self, change: &Change) -> bool {
+        let touched = change.remove.iter().filter_map(|id| self.find(id));
+        let mut kinds = touched.chain(&change.put).map(|record| record.object.kind());
+        kinds.all(|kind| matches!(kind, Kind::Target | Kind::Session))
+    }
+
     /// What is to be compiled once a change is made. A target whose tool is gone rests, and with it
     /// the sessions that use it, until the tool is back or the sessions have another.
     ///
-    /// Cost: linear in the number of objects.
-    pub(super) fn model_after(&self, change: &Change) -> Model {
+    /// Without rules if `kinds` has not theirs. Cost: linear in the number of objects of these kinds.
+    pub(super) fn model_after(&self, change: &Change, kinds: &[Kind]) -> Model {
         let removed: HashSet<&str> = change.remove.iter().map(String::as_str).collect();
         let put: HashMap<&str, &Record> =
             change.put.iter().map(|record| (record.id(), record)).collect();
         let is_new = |record: &&Record| !self.places.contains_key(record.id());
         let mut model = Model::default();
-        for kind in Kind::ALL {
+        for &kind in kinds {
             let old = self.records(kind).filter(|record| !removed.contains(record.id()));
             let kept = old.map(|record| put.get(record.id()).copied().unwrap_or(record));
             let new = change.put.iter().filter(is_new);

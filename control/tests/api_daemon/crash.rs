@@ -161,7 +161,7 @@ fn described(dir: &Path) -> Filters {
 fn in_force(snapshot: &Snapshot) -> BTreeMap<String, Vec<u16>> {
     let ids = snapshot.filters.iter().map(|filter| filter.id.clone());
     let mut found: BTreeMap<String, Vec<u16>> = ids.map(|id| (id, Vec::new())).collect();
-    for rule in &snapshot.rules {
+    for rule in snapshot.rules.iter() {
         let id = &snapshot.filters[rule.filter.0 as usize].id;
         found.get_mut(id).unwrap().push(rule.number);
     }

@@ -79,7 +79,15 @@ fn serve(
     let hello = FromDataplane::Hello { protocol: PROTOCOL_VERSION, pid: 4711, epoch };
     write_message(&mut stream, &hello).unwrap();
     while let Ok(Some(message)) = read_message(&mut stream) {
+        let message = match message {
+            ToDataplane::SameRules(mut snapshot) => {
+                snapshot.rules = Arc::clone(&in_force.lock().unwrap().as_ref().unwrap().rules);
+                ToDataplane::Snapshot(snapshot)
+            }
+            other => other,
+        };
         let answer = match message {
+            ToDataplane::SameRules(_) => unreachable!("it became a whole one"),
             ToDataplane::Report => {
                 let report = in_force.lock().unwrap().as_ref().map(report);
                 FromDataplane::Report(Box::new(report.unwrap_or_default()))

@@ -116,9 +116,20 @@ impl Client {
 
     /// The faults, or none when it was applied.
     fn send(&mut self, snapshot: &Snapshot) -> Vec<String> {
-        match self.ask(&ToDataplane::Snapshot(Box::new(snapshot.clone()))) {
+        self.apply(&ToDataplane::Snapshot(Box::new(snapshot.clone())), snapshot.epoch)
+    }
+
+    /// The same of a snapshot whose rules are those in force.
+    fn send_without_rules(&mut self, snapshot: &Snapshot) -> Vec<String> {
+        let snapshot = Snapshot { rules: [].into(), ..snapshot.clone() };
+        let epoch = snapshot.epoch;
+        self.apply(&ToDataplane::SameRules(Box::new(snapshot)), epoch)
+    }
+
+    fn apply(&mut self, request: &ToDataplane, wanted: u64) -> Vec<String> {
+        match self.ask(request) {
             FromDataplane::Applied { epoch } => {
-                assert_eq!(epoch, snapshot.epoch);
+                assert_eq!(epoch, wanted);
                 vec![]
             }
             FromDataplane::Refused { faults, .. } => faults,
@@ -203,6 +214,30 @@ fn a_killed_one_goes_on_with_the_last_snapshot_without_control() {
             report.live.as_ref().is_some_and(|live| live.workers[0].polls > 0)
         });
         assert_eq!(dataplane.stop().0, Some(0));
+    });
+}
+
+#[test]
+fn rules_that_stay_need_not_be_sent_and_are_kept() {
+    alone(|| {
+        let dataplane = Dataplane::new();
+        let mut client = dataplane.connect();
+        let fixed = NeighborSpec::Fixed(Mac([2, 0, 0, 0, 0, 1]));
+        let whole = |epoch| mirrored(nulls(epoch), &[("192.0.2.10", "192.0.2.1", fixed.clone())]);
+        let refused = client.send_without_rules(&whole(1));
+        assert_eq!(refused, ["no rules are in force that could stay"]);
+        assert_eq!(client.send(&whole(2)), [""; 0]);
+        let without_sessions = Snapshot { sessions: vec![], ..whole(3) };
+        assert_eq!(client.send_without_rules(&without_sessions), [""; 0]);
+        // What is refused leaves the rules in force, too.
+        let mut unsound = whole(4);
+        unsound.sessions[0].number = 0;
+        assert_eq!(client.send_without_rules(&unsound).len(), 1);
+        assert_eq!(client.send_without_rules(&whole(5)), [""; 0]);
+        let dataplane = Dataplane::start(dataplane.kill());
+        let report = dataplane.connect().await_report("epoch 5", |report| report.epoch == 5);
+        let rules: Vec<_> = report.rules.iter().map(|rule| rule.id.as_str()).collect();
+        assert_eq!(rules, ["Ingress", "Egress"]);
     });
 }
 

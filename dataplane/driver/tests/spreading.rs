@@ -69,7 +69,7 @@ fn snapshot(folder: &Path, cores: Vec<u16>) -> Snapshot {
     let (id, kind, members) = ("t".to_owned(), TargetKind::Interface, vec![member]);
     snapshot.targets = vec![TargetSpec { id, port: PortIndex(1), kind, members }];
     snapshot.filters = vec![FilterSpec { id: "f".to_owned(), amazon_dns: false }];
-    snapshot.rules = vec![FilterRule {
+    snapshot.rules = [FilterRule {
         id: "r".to_owned(),
         filter: FilterIndex(0),
         direction: Direction::Egress,
@@ -80,7 +80,8 @@ fn snapshot(folder: &Path, cores: Vec<u16>) -> Snapshot {
         protocol: None,
         source_ports: None,
         destination_ports: None,
-    }];
+    }]
+    .into();
     snapshot.sessions = vec![SessionSpec {
         id: "s".to_owned(),
         interface: InterfaceIndex(0),

@@ -61,6 +61,7 @@ pub mod snapshot;
 pub mod claims;
 pub mod exempt;
 pub mod encap;
+pub mod order;
 pub mod view;
 pub mod publish;
 pub mod stats;

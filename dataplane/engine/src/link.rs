@@ -14,7 +14,7 @@ use crate::report::Report;
 use crate::snapshot::Snapshot;
 
 /// Grows whenever a message or [`Snapshot`] changes its shape: both sides must agree.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 /// The largest frame that is read: a snapshot of 100,000 rules takes about 10 MB.
 pub const FRAME_BYTES_MAX: u32 = 256 << 20;
 
@@ -23,6 +23,8 @@ pub const FRAME_BYTES_MAX: u32 = 256 << 20;
 pub enum ToDataplane {
     /// Take this in place of what is in force. Answered by `Applied` or `Refused`.
     Snapshot(Box<Snapshot>),
+    /// The same, of a snapshot with the rules of the last one that was applied: they are left out.
+    SameRules(Box<Snapshot>),
     /// Tell the counters. Answered by `Report`.
     Report,
 }

@@ -5,6 +5,7 @@
 //! trusted by nobody: [`crate::view::View::compile`] checks every index and range again.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -33,8 +34,9 @@ pub struct Snapshot {
     pub targets: Vec<TargetSpec>,
     /// Mirror filters.
     pub filters: Vec<FilterSpec>,
-    /// The rules of all filters, in template order.
-    pub rules: Vec<FilterRule>,
+    /// The rules of all filters, in template order. Shared: most changes are of sessions, and there are
+    /// many rules.
+    pub rules: Arc<[FilterRule]>,
     /// Mirror sessions, in template order.
     pub sessions: Vec<SessionSpec>,
     /// `[vxlan]`.
@@ -305,7 +307,7 @@ mod tests {
             interfaces: vec![],
             targets: vec![],
             filters: vec![],
-            rules: vec![],
+            rules: [].into(),
             sessions: vec![],
             vxlan: VxlanSpec { port: 4789, keep_inner_vlan: false, udp6_zero_checksum: false },
             exempt: ExemptSpec { aws_never_mirrored: true, amazon_dns: vec![] },

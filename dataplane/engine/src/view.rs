@@ -8,10 +8,11 @@ use ipnet::IpNet;
 use crate::claims::PortSources;
 use crate::encap::{Encap, Outer, inner_len_max};
 use crate::exempt::Exempt;
-use crate::rule::{Direction, FilterRule};
+use crate::order::Order;
+use crate::rule::Direction;
 use crate::rule_table::{CompiledTable, RuleTable, TABLE_RULES_MAX, TableRule};
 use crate::snapshot::{NeighborSpec, SessionSpec, Snapshot, TargetKind};
-use crate::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, RuleIndex, SessionIndex};
+use crate::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, SessionIndex};
 
 /// Bytes that a load-balancer target keeps unless the session says otherwise (EC2 `PacketLength`).
 const LOAD_BALANCER_PACKET_LENGTH: u32 = 8500;
@@ -204,66 +205,36 @@ fn attribute_ports(snapshot: &Snapshot, faults: &mut Vec<String>) -> Vec<PortSou
     ports
 }
 
-/// The sessions of a source in the order in which they are asked: by ascending number.
-pub fn sessions_of(
-    snapshot: &Snapshot,
-    interface: InterfaceIndex,
-) -> Vec<(SessionIndex, &SessionSpec)> {
-    let mut sessions: Vec<(SessionIndex, &SessionSpec)> = snapshot
-        .sessions
-        .iter()
-        .enumerate()
-        .map(|(at, session)| (SessionIndex(at as u32), session))
-        .filter(|(_, session)| session.interface == interface)
-        .collect();
-    sessions.sort_by_key(|(_, session)| session.number);
-    sessions
-}
-
-/// The rules of a filter and direction in the order in which they are asked: by ascending number.
-pub fn rules_of(
-    snapshot: &Snapshot,
-    filter: FilterIndex,
-    direction: Direction,
-) -> Vec<(RuleIndex, &FilterRule)> {
-    let rules = snapshot.rules.iter().enumerate();
-    let mut rules: Vec<(RuleIndex, &FilterRule)> = rules
-        .filter(|(_, rule)| rule.filter == filter && rule.direction == direction)
-        .map(|(at, rule)| (RuleIndex(at as u32), rule))
-        .collect();
-    rules.sort_by_key(|(_, rule)| rule.number);
-    rules
-}
-
 /// The rules of sessions in the order in which they are asked.
 fn table_rules<'a>(
-    snapshot: &'a Snapshot,
+    order: &Order<'a>,
     sessions: &[(SessionIndex, &SessionSpec)],
     direction: Direction,
 ) -> Vec<TableRule<'a>> {
     let of_session = |&(session, spec): &(SessionIndex, &SessionSpec)| {
-        let rules = rules_of(snapshot, spec.filter, direction).into_iter();
-        rules.map(move |(index, rule)| TableRule { session, index, rule })
+        let rules = order.rules(spec.filter, direction).iter();
+        rules.map(move |&(index, rule)| TableRule { session, index, rule })
     };
     sessions.iter().flat_map(of_session).collect()
 }
 
-/// The tables of all sources. Each shares what it can with that of the view before, else with the
-/// first of a source whose sessions have the same filters.
+/// The tables of all sources. Each shares what it can with that of the view before; where that has
+/// few of the rules, with the first of a source whose sessions have the same filters.
 fn compile_sources<T: RuleTable>(
     snapshot: &Snapshot,
     before: &HashMap<&str, &SourceView<T>>,
     faults: &mut Vec<String>,
 ) -> Vec<SourceView<T>> {
+    let order = Order::of(snapshot);
     let mut sources: Vec<SourceView<T>> = Vec::new();
     let mut same: HashMap<Vec<FilterIndex>, usize> = HashMap::new();
     for (at, interface) in snapshot.interfaces.iter().enumerate() {
-        let sessions = sessions_of(snapshot, InterfaceIndex(at as u16));
+        let sessions = order.sessions(InterfaceIndex(at as u16));
         let filters = sessions.iter().map(|(_, session)| session.filter).collect();
         let first = *same.entry(filters).or_insert(sources.len());
-        let like = before.get(interface.id.as_str()).copied().or_else(|| sources.get(first));
-        let mut table = |direction, name, like: Option<&T>| {
-            let rules = table_rules(snapshot, &sessions, direction);
+        let (own, other) = (before.get(interface.id.as_str()).copied(), sources.get(first));
+        let mut table = |direction, name, of: fn(&SourceView<T>) -> &T| {
+            let rules = table_rules(&order, sessions, direction);
             if rules.len() > TABLE_RULES_MAX {
                 faults.push(format!(
                     "interface {}: all its sessions together have {} {name} rules, more than \
@@ -273,11 +244,15 @@ fn compile_sources<T: RuleTable>(
                 ));
                 return T::compile(&[]);
             }
+            // A table that has few of these rules shares little: a source that had no session before.
+            let shares = |table: &&T| table.verdicts().len() > rules.len() / 2;
+            let own = own.map(of);
+            let like = own.filter(shares).or(other.map(of)).or(own);
             like.map_or_else(|| T::compile(&rules), |like| like.update(&rules))
         };
         let source = SourceView {
-            ingress: table(Direction::Ingress, "ingress", like.map(|source| &source.ingress)),
-            egress: table(Direction::Egress, "egress", like.map(|source| &source.egress)),
+            ingress: table(Direction::Ingress, "ingress", |source| &source.ingress),
+            egress: table(Direction::Egress, "egress", |source| &source.egress),
             amazon_dns: sessions
                 .iter()
                 .find(|(_, session)| snapshot.filters[session.filter.at()].amazon_dns)

@@ -26,7 +26,7 @@ fn snapshot(devices: [&str; 4], mtu: u16) -> Snapshot {
         interfaces: vec![],
         targets: vec![],
         filters: vec![],
-        rules: vec![],
+        rules: [].into(),
         sessions: vec![],
         vxlan: VxlanSpec { port: 4789, keep_inner_vlan: false, udp6_zero_checksum: false },
         exempt: ExemptSpec { aws_never_mirrored: true, amazon_dns: vec![] },

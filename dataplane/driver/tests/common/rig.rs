@@ -74,7 +74,7 @@ pub(crate) fn mirror(
 ) -> &mut SessionSpec {
     let at = snapshot.filters.len() as u32;
     snapshot.filters.push(FilterSpec { id: format!("f{at}"), amazon_dns: false });
-    snapshot.rules.push(FilterRule {
+    let rule = FilterRule {
         id: format!("r{at}"),
         filter: FilterIndex(at),
         direction: Direction::Egress,
@@ -85,7 +85,8 @@ pub(crate) fn mirror(
         protocol: Some(protocol),
         source_ports: None,
         destination_ports,
-    });
+    };
+    snapshot.rules = snapshot.rules.iter().cloned().chain([rule]).collect();
     snapshot.sessions.push(SessionSpec {
         id: format!("s{at}"),
         interface: InterfaceIndex(0),

@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use foldhash::HashSetExt as _;
+
 use super::{MemberSpec, Snapshot, TargetKind};
 use crate::rule::{FilterRule, NUMBERS, TCP, UDP};
 use crate::units::PortIndex;
@@ -107,8 +109,10 @@ impl Snapshot {
     }
 
     fn rule_faults(&self, faults: &mut Vec<String>) {
-        let mut numbers = HashSet::new();
-        for rule in &self.rules {
+        // There are many rules, and what decides is not a stranger's: who could choose numbers that
+        // collide may send any snapshot.
+        let mut numbers = foldhash::HashSet::with_capacity(self.rules.len());
+        for rule in self.rules.iter() {
             if rule.filter.at() >= self.filters.len() {
                 faults.push(format!("rule {}: its filter is not there", rule.id));
             }

@@ -154,16 +154,31 @@ impl Publisher {
     fn answer(&mut self, request: Request) {
         let answer = match request.message {
             ToDataplane::Report => FromDataplane::Report(Box::new(self.report())),
-            ToDataplane::Snapshot(snapshot) => {
-                let epoch = snapshot.epoch;
-                match self.take(*snapshot) {
-                    Ok(()) => FromDataplane::Applied { epoch },
-                    Err(faults) => FromDataplane::Refused { epoch, faults },
+            ToDataplane::Snapshot(snapshot) => self.judge(*snapshot),
+            ToDataplane::SameRules(mut snapshot) => {
+                let in_force = self.running.as_ref().map(|running| &running.snapshot().rules);
+                match in_force {
+                    Some(rules) => {
+                        snapshot.rules = Arc::clone(rules);
+                        self.judge(*snapshot)
+                    }
+                    None => {
+                        let faults = vec!["no rules are in force that could stay".to_owned()];
+                        FromDataplane::Refused { epoch: snapshot.epoch, faults }
+                    }
                 }
             }
         };
         // A client that has gone needs no answer.
         let _ = request.reply.send(answer);
+    }
+
+    fn judge(&mut self, snapshot: Snapshot) -> FromDataplane {
+        let epoch = snapshot.epoch;
+        match self.take(snapshot) {
+            Ok(()) => FromDataplane::Applied { epoch },
+            Err(faults) => FromDataplane::Refused { epoch, faults },
+        }
     }
 
     fn report(&mut self) -> Report {
