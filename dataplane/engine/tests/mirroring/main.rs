@@ -324,7 +324,8 @@ fn counters_go_on_growing_across_views_and_follow_names() {
     let mut second = snapshot();
     second.epoch = 2;
     second.sessions.reverse();
-    second.rules.insert(0, rule(0, Direction::Egress, 5, RuleAction::Accept));
+    let first = rule(0, Direction::Egress, 5, RuleAction::Accept);
+    second.rules = [first].iter().chain(second.rules.iter()).cloned().collect();
     let view = View::compile(&second, &Neighbors::offline(&second)).expect("a sound snapshot");
     appliance.roster.publish(Arc::new(second), &Arc::new(view));
     assert_eq!(appliance.roster.stragglers().collect::<Vec<_>>(), [1]);

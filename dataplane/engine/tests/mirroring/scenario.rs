@@ -122,7 +122,7 @@ pub fn snapshot() -> Snapshot {
             target("t46", TargetKind::LoadBalancer, &[TOOL_V4, TOOL_V6]),
         ],
         filters: ["udp", "all"].map(|id| FilterSpec { id: id.into(), amazon_dns: false }).into(),
-        rules: rules(),
+        rules: rules().into(),
         sessions: vec![
             session("a1", 0, 0, 0, 1),
             session("a2", 0, 1, 1, 2),
