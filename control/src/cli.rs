@@ -1,5 +1,6 @@
 //! The command `linetap`: one for everything that a person does.
 
+mod endpoint;
 mod check;
 mod explain;
 mod mirror;

@@ -9,7 +9,7 @@
 //!  report: the counters of both ways, as JSON and as tables, and whether they add up
 //!  service: the only writer of what the API makes; ec2: its wire; store: where it stays
 //!  server: who calls the EC2 API is proven (ec2::auth) and written down (audit), then answered
-//!  client: the other end of that API, for the CLI
+//!  client: the other end of that API, by socket or HTTP, for the CLI
 //!  warning: rules that can never match (shadow); explain: why a packet is mirrored, or not
 //! ```
 //! Every reader tells all faults of its file, not the first ([`fault`]). What the data plane gets
