@@ -2,8 +2,10 @@
 
 mod endpoint;
 mod check;
+mod completion;
 mod explain;
 mod mirror;
+mod objects;
 mod status;
 mod up;
 
@@ -40,6 +42,16 @@ enum Command {
     Up(up::Up),
     /// Show what the running appliance does.
     Status(status::Status),
+    /// Make, change, list and delete mirror targets: where copies go.
+    Target(objects::Target),
+    /// Make, change, list and delete mirror filters: what is mirrored.
+    Filter(objects::Filter),
+    /// Make, change, list and delete rules of filters.
+    Rule(objects::Rule),
+    /// Make, change, list and delete mirror sessions: whose packets go where, by which filter.
+    Session(objects::Session),
+    /// Print what makes a shell complete these arguments.
+    Completion(completion::Completion),
 }
 
 /// The two files.
@@ -107,6 +119,14 @@ pub fn run() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Up(up) => up.run(),
         Command::Status(status) => status.run(),
+        Command::Target(target) => target.run(),
+        Command::Filter(filter) => filter.run(),
+        Command::Rule(rule) => rule.run(),
+        Command::Session(session) => session.run(),
+        Command::Completion(completion) => {
+            completion.run();
+            Ok(())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
