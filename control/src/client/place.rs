@@ -67,11 +67,14 @@ impl FromStr for Url {
             return Err(bad("it has a query"));
         }
         let host = uri.host().unwrap_or_default();
+        let port = match authority.strip_prefix(host) {
+            Some("") => Some(usual),
+            _ => uri.port_u16().filter(|port| *port > 0),
+        };
         let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
-        let port = uri.port_u16().unwrap_or(usual);
-        if host.is_empty() || authority.ends_with(':') || port == 0 {
-            return Err(bad("it lacks a host or a port"));
-        }
+        let Some(port) = port.filter(|_| !host.is_empty()) else {
+            return Err(bad("it lacks a host, or its port is none"));
+        };
         let suffix = format!(":{usual}");
         let authority = authority.strip_suffix(&suffix).unwrap_or(authority).to_owned();
         Ok(Self { tls, host: host.to_owned(), port, authority, path: uri.path().to_owned() })

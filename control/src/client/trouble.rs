@@ -94,3 +94,22 @@ pub(super) fn late(place: &Place, timeout: Duration) -> Trouble {
         timeout.as_secs()
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_closed_door_has_its_remedy() {
+        let socket = |kind: io::ErrorKind| of_socket(Path::new("/s"), &kind.into());
+        let denied = socket(io::ErrorKind::PermissionDenied);
+        assert!(denied.message.starts_with("no API answers on /s: permission denied; ask as root"));
+        assert!(denied.is_closed && !denied.is_lost);
+        assert!(socket(io::ErrorKind::NotFound).message.contains("is `linetap up` running"));
+        assert!(socket(io::ErrorKind::ConnectionRefused).message.contains("linetapd has ended"));
+        let url: Url = "https://tap".parse().unwrap();
+        let host = |kind: io::ErrorKind| of_host(&url, &kind.into()).message;
+        assert!(host(io::ErrorKind::HostUnreachable).contains("does a firewall let it be reached"));
+        assert!(of_tls(&url, &io::ErrorKind::UnexpectedEof.into()).is_lost);
+    }
+}

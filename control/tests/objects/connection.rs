@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +24,6 @@ enum Deed {
 }
 
 const DONE: Deed = Deed::Answer(200, "<R><requestId>r</requestId></R>");
-/// As a server ends that stops at once: the connection is closed behind the answer.
 const BUSY: Deed = Deed::Answer(
     503,
     "<Response><Errors><Error><Code>Unavailable</Code><Message>\
@@ -39,6 +40,7 @@ struct Scripted {
     _dir: TempDir,
     path: PathBuf,
     asked: Receiver<String>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Scripted {
@@ -48,10 +50,13 @@ impl Scripted {
         let listener = UnixListener::bind(&path).unwrap();
         let (sender, asked) = channel();
         let deeds = deeds.to_vec();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
         thread::spawn(move || {
             let mut deeds = deeds.into_iter().peekable();
             while deeds.peek().is_some() {
                 let mut stream = BufReader::new(listener.accept().unwrap().0);
+                count.fetch_add(1, Ordering::Relaxed);
                 while let Some(body) = request(&mut stream) {
                     sender.send(body).unwrap();
                     match deeds.next() {
@@ -62,7 +67,7 @@ impl Scripted {
                 }
             }
         });
-        Self { _dir: dir, path, asked }
+        Self { _dir: dir, path, asked, connections }
     }
 
     fn call(&self, action: &str) -> Result<Element, CallError> {
@@ -160,6 +165,7 @@ fn one_connection_serves_many_calls_and_is_made_anew_when_it_was_closed() {
         connection.call("DescribeTags", &Params(Vec::new())).unwrap();
     }
     assert_eq!(server.asked.try_iter().count(), 4);
+    assert_eq!(server.connections.load(Ordering::Relaxed), 2);
 }
 
 #[test]
