@@ -24,7 +24,8 @@ fn unsigned(wire: &Wire) -> Wire {
 fn botocores_requests_get_botocores_signatures() {
     let usual = "SignedHeaders=content-type;host;x-amz-date,";
     let mut compared = 0;
-    for wire in vectors() {
+    // What has a query botocore signs in two ways; ours have none.
+    for wire in vectors().into_iter().filter(|wire| !wire.target.contains('?')) {
         let theirs = wire.headers.iter().find(|(name, _)| name == "Authorization");
         let Some((_, theirs)) = theirs.filter(|(_, value)| value.contains(usual)) else { continue };
         let region = theirs.split('/').nth(2).unwrap();
