@@ -5,6 +5,7 @@
 //!  profile     access keys and region, as AWS's own command line finds them
 //!  connection  Params -> signed form -> HTTP, by socket, TCP or TLS -> Element
 //!  pages       the entries of a list, from all its pages
+//!  objects     all mirror objects, as the model has them
 //!  shape       Element -> the JSON that `aws ec2` prints
 //! ```
 
@@ -15,6 +16,7 @@ mod trust;
 mod trouble;
 mod connection;
 mod pages;
+mod objects;
 mod shape;
 
 use thiserror::Error;
@@ -22,6 +24,7 @@ use thiserror::Error;
 use crate::ec2::endpoint::Params;
 
 pub use connection::{Connection, ConnectionError};
+pub use objects::{Objects, is_made_by_api, objects};
 pub use pages::describe;
 pub use place::{BadUrl, Place, Url};
 pub use reply::{BadReply, Element};

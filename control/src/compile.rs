@@ -7,7 +7,7 @@ mod targets;
 
 use engine::snapshot::{FilterSpec, Snapshot};
 
-use crate::config::Appliance;
+use crate::config::{Appliance, Quotas};
 use crate::model::{Listing, Model, ModelFault, Property};
 
 pub use sessions::{LOAD_BALANCER_PACKET_LENGTH, settle_vnis};
@@ -49,6 +49,14 @@ pub fn compile(
         vxlan: appliance.vxlan.clone(),
         exempt: appliance.exempt.clone(),
     })
+}
+
+/// What is wrong among the objects themselves, on whatever appliance with whatever quotas.
+pub fn faults_among(model: &Model) -> Vec<ModelFault> {
+    let mut faults = Faults::default();
+    rules::compile(model, &Quotas::unlimited(), &mut faults);
+    sessions::check_among(model, &mut faults);
+    faults.0
 }
 
 fn check_tags(model: &Model, tags_max: u32, faults: &mut Faults) {

@@ -41,4 +41,6 @@ pub mod audit;
 pub mod server;
 pub mod daemon;
 pub mod client;
+pub mod apply;
+pub mod export;
 pub mod cli;
