@@ -186,7 +186,12 @@ impl<'m> Nodes<'m> {
     /// a slot for somebody are with that one already.
     fn alternate(&mut self) {
         let makers: Vec<usize> = (0..self.list.len()).filter(|at| self.is_maker(*at)).collect();
-        let taken: Vec<Option<usize>> = makers.iter().map(|&at| self.freer_for(at)).collect();
+        let deleting: HashSet<usize> = self.deleters.values().copied().collect();
+        // The slot may also be one that a change leaves: then there is as much as before.
+        let taken: Vec<Option<usize>> = makers
+            .iter()
+            .map(|&at| self.freer_for(at).filter(|freer| deleting.contains(freer)))
+            .collect();
         let spoken_for: HashSet<usize> = taken.iter().flatten().copied().collect();
         let mut free: HashMap<Crowd<'m>, VecDeque<usize>> = HashMap::new();
         let mut deletions: Vec<(usize, usize)> =

@@ -29,6 +29,11 @@ impl StackName {
         &self.0
     }
 
+    /// True when some of these objects go by this name.
+    pub fn is_of(&self, model: &Model) -> bool {
+        model.clone().into_objects().any(|object| tag(&object, STACK) == Some(self.as_str()))
+    }
+
     /// The logical id of an object, if it belongs to this stack.
     pub(super) fn logical_id<'o>(&self, object: &'o Object) -> Option<&'o str> {
         let tag = |key| tag(object, key);

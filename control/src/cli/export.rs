@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 
 use super::Failure;
@@ -10,6 +10,7 @@ use super::endpoint::Endpoint;
 use crate::apply::StackName;
 use crate::client::objects;
 use crate::export::{self, export};
+use crate::fault::quoted;
 
 /// The command line of `linetap export`.
 #[derive(Debug, Args)]
@@ -41,6 +42,14 @@ impl Export {
             Format::Yaml => export::Format::Yaml,
             Format::Json => export::Format::Json,
         };
+        if let Some(stack) = &self.stack
+            && !stack.is_of(&objects.model)
+        {
+            let name = quoted(stack.as_str());
+            let message =
+                anyhow!("there is nothing of a stack {name}; without --stack all is told");
+            return Err(message.into());
+        }
         let text = export(&objects, self.stack.as_ref(), format);
         // Half a template is worse than none: who reads it has to learn that it broke off.
         let mut out = io::stdout().lock();
