@@ -110,7 +110,11 @@ fn seeds() -> impl Strategy<Value = Vec<Seed>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_template_follows_any_other(first in seeds(), second in seeds(), cut in 0..24_usize) {
@@ -148,7 +152,7 @@ fn models_differ_enough() {
         (state >> 56) as u8
     };
     let mut shown = String::new();
-    for _ in 0..60 {
+    for _ in 0..100 {
         let seeds: Vec<Seed> = (0..SEEDS).map(|_| std::array::from_fn(|_| byte())).collect();
         let wanted = model(&seeds);
         let plan = bench.plan(&stack, &wanted);

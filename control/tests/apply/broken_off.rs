@@ -9,7 +9,7 @@ use crate::common::process::Background;
 use crate::site::Site;
 
 /// More rules than can be made before anybody notices.
-const RULES: usize = 300;
+const RULES: usize = 100;
 const QUOTA: &str = "[quotas]\nrules_per_filter = 1000\n";
 
 /// A template with many rules, the session behind them.
@@ -66,7 +66,7 @@ fn a_run_that_loses_the_api_tells_what_is_done_and_is_finished_by_the_next() {
     let told = apply.log();
     for part in [
         "\nwhether this step was done is not known\n",
-        " of 304 steps are done and stay; not done:\n  create filter rule R",
+        " of 104 steps are done and stay; not done:\n  create filter rule R",
         " more\nremove the cause, and the same command goes on from here\n",
     ] {
         assert!(told.contains(part), "{part:?} is not in {told}");
@@ -84,5 +84,5 @@ fn a_step_that_is_refused_stops_the_run() {
     let want = "create filter rule R6: TrafficMirrorFilterRuleLimitExceeded: The limit of 7 rules per filter \
                 is reached for tmf-";
     assert!(done.err.starts_with(want), "{}", done.err);
-    assert!(done.err.contains("\n9 of 304 steps are done and stay; not done:\n"), "{}", done.err);
+    assert!(done.err.contains("\n9 of 104 steps are done and stay; not done:\n"), "{}", done.err);
 }

@@ -72,6 +72,7 @@ fn target(id: String, way: u8, with: u8, others: &[Target]) -> Target {
         interface("eni-0f6f2c3b1aEXAMPLE"),
         interface("eni-tool2"),
         balancer.clone(),
+        balancer.clone(),
         Destination::GatewayLoadBalancerEndpoint("vpce-0123456789EXAMPLE".to_owned()),
     ];
     let mut destination = pick(&ways, way);
