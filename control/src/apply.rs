@@ -28,11 +28,11 @@
 //! - EC2 allows one target for each network load balancer. When that has to be replaced, its sessions
 //!   are deleted before and made anew after it, with the VNIs they had: no copies in between.
 
+mod ownership;
 mod properties;
 mod steps;
 mod order;
 mod matching;
-mod ownership;
 mod nodes;
 mod plan;
 mod diff;

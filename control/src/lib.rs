@@ -10,6 +10,7 @@
 //!  service: the only writer of what the API makes; ec2: its wire; store: where it stays
 //!  server: who calls the EC2 API is proven (ec2::auth) and written down (audit), then answered
 //!  client: the other end of that API, by socket or HTTP, for the CLI
+//!  apply: a template made true by that API; export: what there is, as a template
 //!  warning: rules that can never match (shadow); explain: why a packet is mirrored, or not
 //! ```
 //! Every reader tells all faults of its file, not the first ([`fault`]). What the data plane gets

@@ -37,7 +37,7 @@ fn made(stack: &StackName, model: &Model) -> Model {
             Object::Target(it) => made.targets.push(it),
             Object::Session(it) => {
                 let (filter, target) = (ids[&it.filter].clone(), ids[&it.target].clone());
-                made.sessions.push(Session { filter, target, ..it });
+                made.sessions.push(Session { target, filter, ..it });
             }
         }
     }
