@@ -1,8 +1,13 @@
 //! The command `linetap`: one for everything that a person does.
 
+mod endpoint;
+mod apply;
 mod check;
+mod completion;
 mod explain;
+mod export;
 mod mirror;
+mod objects;
 mod status;
 mod up;
 
@@ -35,10 +40,24 @@ enum Command {
     Mirror(mirror::Mirror),
     /// Tell why a packet is mirrored, or not: every rule that was asked, and the copy.
     Explain(explain::Explain),
+    /// Make, by the API, what a template says: show what has to be changed, then change it.
+    Apply(apply::Apply),
+    /// Print what there is, by the API, as a template that says the same.
+    Export(export::Export),
     /// Start the appliance in the foreground; SIGHUP reads the files again, SIGINT or SIGTERM stops.
     Up(up::Up),
     /// Show what the running appliance does.
     Status(status::Status),
+    /// Make, change, list and delete mirror targets: where copies go.
+    Target(objects::Target),
+    /// Make, change, list and delete mirror filters: what is mirrored.
+    Filter(objects::Filter),
+    /// Make, change, list and delete rules of filters.
+    Rule(objects::Rule),
+    /// Make, change, list and delete mirror sessions: whose packets go where, by which filter.
+    Session(objects::Session),
+    /// Print what makes a shell complete these arguments.
+    Completion(completion::Completion),
 }
 
 /// The two files.
@@ -58,20 +77,26 @@ struct Files {
 impl Files {
     /// What to read, and what is wrong with the arguments: to be told with the files' faults.
     fn sources(&self, mode: Mode) -> (Sources, Faults) {
-        let mut faults = Vec::new();
-        let mut parameters: Vec<Assignment> = Vec::new();
-        for text in &self.parameters {
-            match text.parse() {
-                Ok(parameter) => parameters.push(parameter),
-                Err(BadAssignment(text)) => faults.push(format!(
-                    "--parameter {text}: it is not KEY=VALUE; name a parameter of the template \
-                     and its value"
-                )),
-            }
-        }
+        let (parameters, faults) = assignments(&self.parameters);
         let (config, template) = (self.config.clone(), self.template.clone());
-        (Sources { config, template, parameters, mode }, Faults::of_arguments(faults))
+        (Sources { config, template, parameters, mode }, faults)
     }
+}
+
+/// The values of `--parameter`, and what is wrong with them.
+fn assignments(texts: &[String]) -> (Vec<Assignment>, Faults) {
+    let mut faults = Vec::new();
+    let mut parameters: Vec<Assignment> = Vec::new();
+    for text in texts {
+        match text.parse() {
+            Ok(parameter) => parameters.push(parameter),
+            Err(BadAssignment(text)) => faults.push(format!(
+                "--parameter {text}: it is not KEY=VALUE; name a parameter of the template and its \
+                 value"
+            )),
+        }
+    }
+    (parameters, Faults::of_arguments(faults))
 }
 
 /// Why a command did not do what it was asked to.
@@ -104,8 +129,18 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Mirror(mirror) => mirror.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Apply(apply) => apply.run(),
+        Command::Export(export) => export.run(),
         Command::Up(up) => up.run(),
         Command::Status(status) => status.run(),
+        Command::Target(target) => target.run(),
+        Command::Filter(filter) => filter.run(),
+        Command::Rule(rule) => rule.run(),
+        Command::Session(session) => session.run(),
+        Command::Completion(completion) => {
+            completion.run();
+            Ok(())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

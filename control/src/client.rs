@@ -1,12 +1,35 @@
 //! The other end of the EC2 API: what the CLI asks, and what it is answered.
+//!
+//! ```text
+//!  place       a socket or a URL
+//!  profile     access keys and region, as AWS's own command line finds them
+//!  connection  Params -> signed form -> HTTP, by socket, TCP or TLS -> Element
+//!  pages       the entries of a list, from all its pages
+//!  objects     all mirror objects, as the model has them
+//!  shape       Element -> the JSON that `aws ec2` prints
+//! ```
 
 mod reply;
+mod place;
+pub mod profile;
+mod trust;
+mod trouble;
+mod connection;
+mod pages;
+mod objects;
+mod shape;
 
 use thiserror::Error;
 
 use crate::ec2::endpoint::Params;
 
+pub use connection::{Connection, ConnectionError};
+pub use objects::{Objects, is_made_by_api, objects};
+pub use pages::describe;
+pub use place::{BadUrl, Place, Url};
 pub use reply::{BadReply, Element};
+pub use shape::{Member, Noun, Shape};
+pub use trust::TrustError;
 
 /// Why a call came to nothing.
 #[derive(Debug, Error)]

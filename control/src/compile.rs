@@ -10,7 +10,7 @@ use std::sync::Arc;
 use engine::rule::FilterRule;
 use engine::snapshot::{FilterSpec, Snapshot};
 
-use crate::config::Appliance;
+use crate::config::{Appliance, Quotas};
 use crate::model::{Listing, Model, ModelFault, Property};
 
 pub use sessions::{LOAD_BALANCER_PACKET_LENGTH, settle_vnis};
@@ -71,6 +71,14 @@ fn compile_with(
         vxlan: appliance.vxlan.clone(),
         exempt: appliance.exempt.clone(),
     })
+}
+
+/// What is wrong among the objects themselves, on whatever appliance with whatever quotas.
+pub fn faults_among(model: &Model) -> Vec<ModelFault> {
+    let mut faults = Faults::default();
+    rules::compile(model, &Quotas::unlimited(), &mut faults);
+    sessions::check_among(model, &mut faults);
+    faults.0
 }
 
 fn check_tags(model: &Model, tags_max: u32, faults: &mut Faults) {

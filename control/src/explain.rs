@@ -38,6 +38,7 @@ pub use copy::{Copy, Cut};
 pub use frame::{Content, Frame, Tag};
 pub use json::to_json;
 pub use mismatch::{End, Mismatch, mismatch};
+pub(crate) use packet::{PROTOCOLS, protocol_name};
 pub use packet::{Packet, PacketError};
 pub use stranger::Stranger;
 pub use text::to_text;

@@ -9,7 +9,8 @@
 //!  report: the counters of both ways, as JSON and as tables, and whether they add up
 //!  service: the only writer of what the API makes; ec2: its wire; store: where it stays
 //!  server: who calls the EC2 API is proven (ec2::auth) and written down (audit), then answered
-//!  client: the other end of that API, for the CLI
+//!  client: the other end of that API, by socket or HTTP, for the CLI
+//!  apply: a template made true by that API; export: what there is, as a template
 //!  warning: rules that can never match (shadow); explain: why a packet is mirrored, or not
 //! ```
 //! Every reader tells all faults of its file, not the first ([`fault`]). What the data plane gets
@@ -41,4 +42,6 @@ pub mod audit;
 pub mod server;
 pub mod daemon;
 pub mod client;
+pub mod apply;
+pub mod export;
 pub mod cli;

@@ -10,10 +10,10 @@ use engine::snapshot::Snapshot;
 use engine::view::{Neighbors, View};
 
 use crate::cloudformation::{self, Assignment, TEMPLATE_BYTES_MAX, Template};
-use crate::compile::compile;
+use crate::compile::{compile, faults_among};
 use crate::config::{self, Appliance, Mode};
 use crate::fault::{Fault, FaultSink, Faults};
-use crate::model::Model;
+use crate::model::{Model, ModelFault};
 
 /// The largest appliance file that is read.
 const CONFIG_BYTES_MAX: u64 = 64 << 20;
@@ -93,6 +93,27 @@ pub fn from_texts(
     epoch: u64,
 ) -> Result<Loaded, Faults> {
     Sinks::of(sources).judge(Some(config), Some(template), sources, epoch, |_| ())
+}
+
+/// Reads a template alone. `judge` gives faults of its objects beside those that they have among
+/// themselves. Errors: every fault, as far as the template can be read.
+pub fn load_template(
+    path: &Path,
+    parameters: &[Assignment],
+    judge: impl FnOnce(&Model) -> Vec<ModelFault>,
+) -> Result<Model, Faults> {
+    let sink = FaultSink::new(path.display().to_string());
+    let text = read_text(path, TEMPLATE_BYTES_MAX, &sink);
+    let template = text.and_then(|text| cloudformation::read(&text, parameters, &sink));
+    if let Some(template) = &template {
+        for fault in faults_among(&template.model).iter().chain(&judge(&template.model)) {
+            template.note(fault, &sink);
+        }
+    }
+    match template {
+        Some(template) if sink.is_empty() => Ok(template.model),
+        _ => Err(Faults(sink.into_faults())),
+    }
 }
 
 /// The faults of both files.

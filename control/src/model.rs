@@ -3,6 +3,7 @@
 
 mod object;
 mod rule_fault;
+mod words;
 
 use engine::rule::{Direction, PortRange, RuleAction};
 use engine::units::Vni;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use object::{Kind, Object};
 pub use rule_fault::RuleFault;
+pub use words::{ACTIONS, AMAZON_DNS, DIRECTIONS, word};
 
 /// All mirror objects, each kind in the order in which they were made.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,5 +1,6 @@
 //! Counters told to people and programs: the same report offline and live.
 
+pub(crate) mod grid;
 mod hgrm;
 mod json;
 mod latency;

@@ -10,7 +10,7 @@ use super::intrinsic::Scope;
 use super::properties::Properties;
 use crate::document::Entry;
 use crate::fault::{did_you_mean, quoted};
-use crate::model::{Destination, Filter, Rule, Session, Target};
+use crate::model::{ACTIONS, AMAZON_DNS, DIRECTIONS, Destination, Filter, Rule, Session, Target};
 
 /// What stands for a number that could not be read: no readable one is equal.
 const NO_NUMBER: u16 = 0;
@@ -59,18 +59,17 @@ pub(super) fn decode(kind: Kind, entry: &Entry, scope: &Scope<'_>, template: &mu
 }
 
 fn filter(properties: &Properties<'_>) -> Filter {
-    const SERVICE: &str = "amazon-dns";
     let services = properties.texts("NetworkServices").unwrap_or_default();
     for (service, line) in &services {
-        if service != SERVICE {
-            let hint = did_you_mean(service, [SERVICE]);
-            let message = format!("{} is unknown; write {SERVICE}{hint}", quoted(service));
+        if service != AMAZON_DNS {
+            let hint = did_you_mean(service, [AMAZON_DNS]);
+            let message = format!("{} is unknown; write {AMAZON_DNS}{hint}", quoted(service));
             properties.fault(*line, "NetworkServices", message);
         }
     }
     Filter {
         id: properties.id(),
-        amazon_dns: services.iter().any(|(service, _)| service == SERVICE),
+        amazon_dns: services.iter().any(|(service, _)| service == AMAZON_DNS),
         notes: properties.notes(),
     }
 }
@@ -83,14 +82,12 @@ fn rule(properties: &Properties<'_>) -> Rule {
     properties.require("SourceCidrBlock", "0.0.0.0/0");
     properties.require("DestinationCidrBlock", "0.0.0.0/0");
     let everywhere = IpNet::V4(Ipv4Net::default());
-    let directions = [("ingress", Direction::Ingress), ("egress", Direction::Egress)];
-    let actions = [("accept", RuleAction::Accept), ("reject", RuleAction::Reject)];
     Rule {
         id: properties.id(),
         filter: properties.reference("TrafficMirrorFilterId", Kind::Filter).unwrap_or_default(),
-        direction: properties.choice("TrafficDirection", &directions).unwrap_or(Direction::Ingress),
+        direction: properties.choice("TrafficDirection", &DIRECTIONS).unwrap_or(Direction::Ingress),
         number: number(properties, "RuleNumber"),
-        action: properties.choice("RuleAction", &actions).unwrap_or(RuleAction::Accept),
+        action: properties.choice("RuleAction", &ACTIONS).unwrap_or(RuleAction::Accept),
         source: properties.cidr("SourceCidrBlock").unwrap_or(everywhere),
         destination: properties.cidr("DestinationCidrBlock").unwrap_or(everywhere),
         protocol: protocol(properties),

@@ -60,6 +60,18 @@ fn spec(
     })
 }
 
+/// What is wrong with sessions as far as no appliance file has to say.
+pub(super) fn check_among(model: &Model, faults: &mut Faults) {
+    check_sources(model, &Quotas::unlimited(), faults);
+    let targets: HashMap<&str, &Target> =
+        model.targets.iter().map(|target| (target.id.as_str(), target)).collect();
+    for session in &model.sessions {
+        if let Some(target) = targets.get(session.target.as_str()) {
+            packet_length(session, target, faults);
+        }
+    }
+}
+
 fn packet_length(session: &Session, target: &Target, faults: &mut Faults) -> Option<u32> {
     if target.destination.is_interface() {
         return session.packet_length;

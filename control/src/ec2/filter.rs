@@ -13,13 +13,11 @@ use super::encode::Xml;
 use super::error::Error;
 use super::page::{Page, number_place};
 use super::{rule, tag};
-use crate::model::{Filter, Kind, Notes, Object};
+use crate::model::{AMAZON_DNS, Filter, Kind, Notes, Object};
 use crate::service::World;
 use crate::store::Record;
 
 const ID: &str = "TrafficMirrorFilterId";
-/// The only network service.
-const AMAZON_DNS: &str = "amazon-dns";
 const NAMES: [&str; 2] = ["description", "traffic-mirror-filter-id"];
 
 pub(super) fn create(call: &Call<'_>, xml: &mut Xml) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use engine::rule::{Direction, NUMBERS, PortRange, RuleAction};
+use engine::rule::{Direction, NUMBERS, PortRange};
 use ipnet::IpNet;
 
 use super::api::Call;
@@ -12,16 +12,12 @@ use super::encode::Xml;
 use super::error::Error;
 use super::filter::{Wanted, client_token, delete_any, notes_of_new};
 use super::tag;
-use crate::model::{Kind, Object, Rule};
+use crate::model::{ACTIONS, DIRECTIONS, Kind, Object, Rule, word};
 use crate::service::{Edit, RulePatch};
 use crate::store::Record;
 
 const ID: &str = "TrafficMirrorFilterRuleId";
 const FILTER_ID: &str = "TrafficMirrorFilterId";
-const DIRECTIONS: [(&str, Direction); 2] =
-    [("ingress", Direction::Ingress), ("egress", Direction::Egress)];
-const ACTIONS: [(&str, RuleAction); 2] =
-    [("accept", RuleAction::Accept), ("reject", RuleAction::Reject)];
 const NAMES: [&str; 9] = [
     "traffic-mirror-filter-rule-id",
     "traffic-mirror-filter-id",
@@ -185,10 +181,6 @@ pub(super) fn sorted<'r>(
     let mut rules: Vec<&Record> = rules.filter(|record| number(record).is_some()).collect();
     rules.sort_by_key(number);
     rules
-}
-
-fn word<T: Copy + PartialEq>(words: &[(&'static str, T)], meaning: T) -> &'static str {
-    words.iter().find(|(_, it)| *it == meaning).map_or("", |(word, _)| word)
 }
 
 fn value<'r>(record: &'r Record, name: &str) -> Option<Cow<'r, str>> {

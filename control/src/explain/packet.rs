@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::fault::{did_you_mean, quoted};
 
 /// Protocols that have a name here; all have a number.
-const PROTOCOLS: [(&str, u8); 5] =
+pub(crate) const PROTOCOLS: [(&str, u8); 5] =
     [("tcp", TCP), ("udp", UDP), ("sctp", SCTP), ("icmp", 1), ("icmp6", 58)];
 /// The longest frame whose IPv4 packet has a length.
 const LENGTH_MAX: usize = 14 + 65_535;
@@ -45,7 +45,7 @@ pub struct PacketError {
 }
 
 /// The name of a protocol, or its number.
-pub(super) fn protocol_name(protocol: u8) -> String {
+pub(crate) fn protocol_name(protocol: u8) -> String {
     let named = PROTOCOLS.iter().find(|(_, number)| *number == protocol);
     named.map_or_else(|| protocol.to_string(), |(name, _)| (*name).to_owned())
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Filter, Notes, Rule, Session, Target};
+use super::{Filter, Model, Notes, Rule, Session, Target};
 
 /// A mirror object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,16 @@ impl fmt::Display for Kind {
             Self::Target => "target",
             Self::Session => "session",
         })
+    }
+}
+
+impl Model {
+    /// All objects: the kinds in the order of [`Kind::ALL`], each in its own order.
+    pub fn into_objects(self) -> impl Iterator<Item = Object> {
+        let objects = self.filters.into_iter().map(Object::Filter);
+        let objects = objects.chain(self.rules.into_iter().map(Object::Rule));
+        let objects = objects.chain(self.targets.into_iter().map(Object::Target));
+        objects.chain(self.sessions.into_iter().map(Object::Session))
     }
 }
 

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use engine::drop_reason::{Ended, Skipped, Unmirrored};
 use engine::report::{LiveReport, PortReport, PortState, Report, SessionReport};
 
+use super::grid::{lines, table};
 use super::laws::violations;
-use crate::fault::printable;
 
 mod live;
 
@@ -67,23 +67,7 @@ fn section(out: &mut String, table: &Table) {
     if !out.is_empty() && !out.ends_with("\n\n") {
         out.push('\n');
     }
-    for line in table.lines() {
-        out.push_str(&printable(line.trim_end()));
-        out.push('\n');
-    }
-}
-
-/// A table whose columns are to the right where their heading begins with a space.
-fn table(headings: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(headings.iter().map(|text| text.trim()));
-    for (column, heading) in table.column_iter_mut().zip(headings) {
-        column.set_padding((0, 2));
-        if heading.starts_with(' ') {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+    out.push_str(&lines(table));
 }
 
 /// The counts that are not zero, by name.

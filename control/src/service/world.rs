@@ -42,12 +42,8 @@ impl World {
         world.tools = tools.map(|(at, tool)| (tool.id.clone(), at)).collect();
         let mut model = world.ground.template.clone();
         settle_vnis(&mut model.sessions);
-        let objects = model.filters.into_iter().map(Object::Filter);
-        let objects = objects.chain(model.rules.into_iter().map(Object::Rule));
-        let objects = objects.chain(model.targets.into_iter().map(Object::Target));
-        let objects = objects.chain(model.sessions.into_iter().map(Object::Session));
         // Revision 0 has made nothing, so its places are free.
-        for (object, created) in objects.zip(0..PLACES_PER_REVISION) {
+        for (object, created) in model.into_objects().zip(0..PLACES_PER_REVISION) {
             let owner = world.ground.account.clone();
             world.put(Record { owner, created, token: None, object });
         }

@@ -163,8 +163,13 @@ impl Bench {
     }
 
     pub(crate) fn ask_with(&self, account: &str, access: Access, query: &str) -> Answer {
+        self.answer(account, access, &params(&format!("Version=2016-11-15&Action={query}")))
+    }
+
+    /// Asks with parameters as they are.
+    pub(crate) fn answer(&self, account: &str, access: Access, params: &Params) -> Answer {
         let caller = Caller { account: account.into(), access, key_id: "AKIDEXAMPLE".into() };
-        self.api.answer(&caller, &params(&format!("Version=2016-11-15&Action={query}")), "r-1")
+        self.api.answer(&caller, params, "r-1")
     }
 
     /// The answer's body, which must be no error.

@@ -2,6 +2,7 @@
 
 mod published;
 mod recorded;
+mod signing;
 
 use axum::http::Request;
 use axum::http::request::Parts;

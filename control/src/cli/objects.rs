@@ -1,0 +1,22 @@
+//! `linetap target|filter|rule|session`: the four kinds of objects, through the EC2 API.
+//!
+//! Options are named as EC2's fields, in short; the spelling of `aws ec2` is taken, too. Objects are
+//! named by their ids, or by the tag `Name` where only one has it ([`names`]).
+
+mod words;
+mod form;
+mod remedy;
+mod desk;
+mod names;
+mod arguments;
+mod rows;
+mod show;
+mod target;
+mod filter;
+mod rule;
+mod session;
+
+pub(super) use filter::Filter;
+pub(super) use rule::Rule;
+pub(super) use session::Session;
+pub(super) use target::Target;
