@@ -144,7 +144,7 @@ fuzz_target!(|text: &str| {
     let (alice, reader) = (caller(ALICE, Access::ReadWrite), caller(ALICE, Access::ReadOnly));
     let bob = caller("222222222222", Access::ReadWrite);
     let nothing = everything(&api, &bob);
-    let mut known = Vec::new();
+    let mut known: Vec<String> = Vec::new();
     for line in text.lines().take(REQUESTS_MAX) {
         // "$3" is the id of the fourth object that was made.
         let mut query = line.to_owned();

@@ -216,7 +216,9 @@ impl Book {
             (id.clone(), rules)
         });
         let mut polled = in_force(snapshot);
-        polled.values_mut().for_each(|rules| rules.sort_unstable());
+        for rules in polled.values_mut() {
+            rules.sort_unstable();
+        }
         assert_eq!(in_store.collect::<BTreeMap<_, _>>(), polled, "data plane and store, {end:?}");
         if let Some((_, change)) = self.open.take()
             && found != self.filters

@@ -29,8 +29,12 @@ impl<'a> Order<'a> {
                 of_filter[place(rule.direction)].push((RuleIndex(at), rule));
             }
         }
-        sessions.iter_mut().for_each(|of_source| of_source.sort_by_key(|(_, it)| it.number));
-        rules.iter_mut().flatten().for_each(|of_filter| of_filter.sort_by_key(|(_, it)| it.number));
+        for of_source in &mut sessions {
+            of_source.sort_by_key(|(_, session)| session.number);
+        }
+        for of_filter in rules.iter_mut().flatten() {
+            of_filter.sort_by_key(|(_, rule)| rule.number);
+        }
         Self { sessions, rules }
     }
 

@@ -116,7 +116,7 @@ pub(crate) fn parts(copy: &Mbuf) -> (&[u8], &[u8]) {
 }
 
 /// A UDP frame of `len` bytes: its number and its destination port, which follows from that, stand in it.
-fn write_frame(frame: &mut [u8], number: u64) {
+pub(crate) fn write_frame(frame: &mut [u8], number: u64) {
     let ip_len = u16::try_from(frame.len() - 14).unwrap();
     frame[..12].copy_from_slice(&[2, 0, 0, 0, 0xbb, 1, 2, 0, 0, 0, 0xaa, 1]);
     frame[12..34].copy_from_slice(&[

@@ -157,15 +157,12 @@ impl Publisher {
             ToDataplane::Snapshot(snapshot) => self.judge(*snapshot),
             ToDataplane::SameRules(mut snapshot) => {
                 let in_force = self.running.as_ref().map(|running| &running.snapshot().rules);
-                match in_force {
-                    Some(rules) => {
-                        snapshot.rules = Arc::clone(rules);
-                        self.judge(*snapshot)
-                    }
-                    None => {
-                        let faults = vec!["no rules are in force that could stay".to_owned()];
-                        FromDataplane::Refused { epoch: snapshot.epoch, faults }
-                    }
+                if let Some(rules) = in_force {
+                    snapshot.rules = Arc::clone(rules);
+                    self.judge(*snapshot)
+                } else {
+                    let faults = vec!["no rules are in force that could stay".to_owned()];
+                    FromDataplane::Refused { epoch: snapshot.epoch, faults }
                 }
             }
         };
