@@ -229,34 +229,34 @@ mod tests {
         find(name, &environment).map_err(|error| error.to_string())
     }
 
-    fn keys(id: &str, secret: &str, token: Option<&str>) -> Option<Keys> {
+    fn keys(id: &str, secret: &str, token: Option<&str>) -> Keys {
         let token = token.map(str::to_owned);
-        Some(Keys { id: id.to_owned(), secret: Secret::new(secret), token })
+        Keys { id: id.to_owned(), secret: Secret::new(secret), token }
     }
 
     #[test]
     fn the_environment_comes_before_the_files_and_a_named_profile_before_it() {
         let set = [("AWS_ACCESS_KEY_ID", "AKIDENV"), ("AWS_SECRET_ACCESS_KEY", "env")];
         let profile = found(None, &set).unwrap();
-        assert_eq!(profile.keys, keys("AKIDENV", "env", None));
+        assert_eq!(profile.keys, Some(keys("AKIDENV", "env", None)));
         assert_eq!(profile.region.as_deref(), Some("eu-west-1"));
         assert_eq!(profile.endpoint_url, None, "nobody named the profile");
         let profile = found(Some("tap"), &set).unwrap();
-        assert_eq!(profile.keys, keys("AKIDTAP", "tap", Some("t")));
+        assert_eq!(profile.keys, Some(keys("AKIDTAP", "tap", Some("t"))));
         assert_eq!(profile.region.as_deref(), Some("us-west-2"));
         assert_eq!(profile.endpoint_url.as_deref(), Some("http://tap:1"));
         let region = ("AWS_DEFAULT_REGION", "r");
         assert_eq!(found(Some("tap"), &[region]).unwrap().region.as_deref(), Some("r"));
         let token = ("AWS_SESSION_TOKEN", "e");
         let with_token = found(None, &[set[0], set[1], token]).unwrap();
-        assert_eq!(with_token.keys, keys("AKIDENV", "env", Some("e")));
+        assert_eq!(with_token.keys, Some(keys("AKIDENV", "env", Some("e"))));
     }
 
     #[test]
     fn files_are_read_as_aws_reads_them() {
-        assert_eq!(found(None, &[]).unwrap().keys, keys("AKIDDEFAULT", "a=b#c;d", None));
+        assert_eq!(found(None, &[]).unwrap().keys, Some(keys("AKIDDEFAULT", "a=b#c;d", None)));
         let named = found(None, &[("AWS_PROFILE", "tap")]).unwrap();
-        assert_eq!(named.keys, keys("AKIDTAP", "tap", Some("t")));
+        assert_eq!(named.keys, Some(keys("AKIDTAP", "tap", Some("t"))));
         let elsewhere = ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/file");
         assert_eq!(found(None, &[elsewhere]).unwrap().keys, None);
     }
