@@ -104,6 +104,7 @@ fn everything_at_once() {
     let snapshot = |generation| snapshot(&capture, generation);
     with_rig(&snapshot(0), 1, |rig, roster| {
         rig.with_frame_len(frame_len);
+        rig.kept_by_devices = SPAN_LENGTHS.len() as u32;
         let (mut came, mut generation, mut after_warm_up) = ([0, 0], 0, 0);
         rig.run(Duration::from_secs(seconds), u64::from(u32::MAX), |rig, elapsed| {
             // Of each second the tool is blocked for a fifth.
