@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::process::{Background, wait_for};
@@ -144,13 +144,38 @@ fn a_data_plane_that_is_late_or_away_is_told_and_gets_the_change_later() {
     assert_eq!(body.matches("<trafficMirrorFilterId>").count(), 2);
 }
 
-/// boto3 and the AWS command line, of the virtual environment that `LINETAP_CLIENTS` names.
+/// The virtual environment with boto3 and the AWS command line.
+fn clients() -> Option<PathBuf> {
+    let clients = std::env::var_os("LINETAP_CLIENTS").map(PathBuf::from);
+    if clients.is_none() {
+        eprintln!("LINETAP_CLIENTS names no virtual environment: no client is run");
+    }
+    clients
+}
+
+/// What a script of `tests/clients` says of a daemon; it must end well.
+fn told_by(clients: &Path, script: &str, daemon: &Background, more: &[&str]) -> String {
+    let log = daemon.log();
+    let (_, rest) = log.split_once("the API listens on ").unwrap();
+    let address = rest.split_whitespace().next().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script);
+    let mut command = Command::new(clients.join("bin/python"));
+    let done = command.arg(script).arg(format!("http://{address}")).args(more).output().unwrap();
+    let told = String::from_utf8_lossy(&done.stdout).into_owned();
+    let fault = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{told}\n{fault}\n{}", daemon.log());
+    told
+}
+
+fn put_key(dir: &Path) {
+    let key = "[[key]]\nid = \"AKIDEXAMPLE\"\nsecret = \"secret-of-the-example-key\"\n\
+               account = \"111111111111\"\naccess = \"read-write\"\n";
+    fs::write(dir.join("keys.toml"), key).unwrap();
+}
+
 #[test]
 fn real_clients_find_what_they_expect() {
-    let Some(clients) = std::env::var_os("LINETAP_CLIENTS").map(std::path::PathBuf::from) else {
-        eprintln!("LINETAP_CLIENTS names no virtual environment: no client is run");
-        return;
-    };
+    let Some(clients) = clients() else { return };
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let nlb = "arn:aws:elasticloadbalancing:us-east-1:111111111111:loadbalancer/net/nlb/\
@@ -158,21 +183,27 @@ fn real_clients_find_what_they_expect() {
     let tools = "[[tool]]\nid = \"eni-tool2\"\nport = \"tool\"\naddress = \"192.0.2.12\"\n\
                  [[tool]]\nid = \"vpce-0123456789abcdef0\"\nport = \"tool\"\naddress = \"192.0.2.13\"\n";
     put(dir, &format!("{}{tools}", with(CONFIG, "arn:nlb", nlb)));
-    let key = "[[key]]\nid = \"AKIDEXAMPLE\"\nsecret = \"secret-of-the-example-key\"\n\
-               account = \"111111111111\"\naccess = \"read-write\"\n";
-    fs::write(dir.join("keys.toml"), key).unwrap();
+    put_key(dir);
     let _stand_in = StandIn::start(&dir.join("dp.sock"));
-    let daemon = start(dir, &[]);
-    let log = daemon.log();
-    let (_, rest) = log.split_once("the API listens on ").unwrap();
-    let address = rest.split_whitespace().next().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/scenarios.py");
-    let mut command = Command::new(clients.join("bin/python"));
-    let done = command.arg(script).arg(format!("http://{address}")).output().unwrap();
-    let told = String::from_utf8_lossy(&done.stdout);
-    let fault = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{told}\n{fault}\n{}", daemon.log());
+    let told = told_by(&clients, "scenarios.py", &start(dir, &[]), &[]);
     assert!(told.contains("all 16 scenarios are as expected"), "{told}");
+}
+
+#[test]
+fn what_a_client_tries_again_is_made_once() {
+    let Some(clients) = clients() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    // Some requests come too soon, and of the changes that are stored some are not in force at once.
+    let limits = "[api.limits]\nrequests_per_second = 20\nrequest_burst = 10\n";
+    put(dir, &format!("{CONFIG}{limits}"));
+    put_key(dir);
+    let stand_in = StandIn::start(&dir.join("dp.sock"));
+    let daemon = start(dir, &[]);
+    stand_in.refuse_every(3, "the worker on core 3 is late");
+    let told = told_by(&clients, "retries.py", &daemon, &["20"]);
+    let log = daemon.log();
+    assert!(told.starts_with("20 filters") && log.contains("core 3 is late"), "{told}\n{log}");
 }
 
 #[test]

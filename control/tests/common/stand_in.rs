@@ -24,7 +24,23 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct StandIn {
     pub(crate) socket: PathBuf,
     snapshots: Receiver<Snapshot>,
-    refusal: Arc<Mutex<Vec<String>>>,
+    refusal: Arc<Mutex<Refusal>>,
+}
+
+/// Which snapshots are refused, and why.
+#[derive(Debug, Default)]
+struct Refusal {
+    reasons: Vec<String>,
+    /// Each so manieth only.
+    every: u32,
+    asked: u32,
+}
+
+impl Refusal {
+    fn next(&mut self) -> Vec<String> {
+        self.asked += 1;
+        if self.asked.is_multiple_of(self.every.max(1)) { self.reasons.clone() } else { vec![] }
+    }
 }
 
 impl StandIn {
@@ -35,14 +51,14 @@ impl StandIn {
         // linetapd is another user when the tests are root's.
         fs::set_permissions(socket, fs::Permissions::from_mode(0o666)).unwrap();
         let (sender, snapshots) = channel();
-        let refusal: Arc<Mutex<Vec<String>>> = Arc::default();
-        let reasons = Arc::clone(&refusal);
+        let refusal: Arc<Mutex<Refusal>> = Arc::default();
+        let shared = Arc::clone(&refusal);
         thread::spawn(move || {
             let in_force = Arc::new(Mutex::new(None));
             for stream in listener.incoming() {
-                let (sender, reasons) = (sender.clone(), Arc::clone(&reasons));
+                let (sender, refusal) = (sender.clone(), Arc::clone(&shared));
                 let in_force = Arc::clone(&in_force);
-                thread::spawn(move || serve(&stream.unwrap(), &sender, &reasons, &in_force));
+                thread::spawn(move || serve(&stream.unwrap(), &sender, &refusal, &in_force));
             }
         });
         Self { socket: socket.to_owned(), snapshots, refusal }
@@ -65,14 +81,21 @@ impl StandIn {
 
     /// Refuses all further snapshots for this reason.
     pub(crate) fn refuse(&self, reason: &str) {
-        self.refusal.lock().unwrap().push(reason.to_owned());
+        self.refuse_every(1, reason);
+    }
+
+    /// Refuses one in so many of all further snapshots.
+    pub(crate) fn refuse_every(&self, every: u32, reason: &str) {
+        let mut refusal = self.refusal.lock().unwrap();
+        refusal.every = every;
+        refusal.reasons.push(reason.to_owned());
     }
 }
 
 fn serve(
     mut stream: &UnixStream,
     snapshots: &Sender<Snapshot>,
-    reasons: &Mutex<Vec<String>>,
+    refusal: &Mutex<Refusal>,
     in_force: &Mutex<Option<Snapshot>>,
 ) {
     let epoch = in_force.lock().unwrap().as_ref().map(|snapshot| snapshot.epoch);
@@ -93,7 +116,7 @@ fn serve(
                 FromDataplane::Report(Box::new(report.unwrap_or_default()))
             }
             ToDataplane::Snapshot(snapshot) => {
-                let (epoch, faults) = (snapshot.epoch, reasons.lock().unwrap().clone());
+                let (epoch, faults) = (snapshot.epoch, refusal.lock().unwrap().next());
                 let _ = snapshots.send((*snapshot).clone());
                 if faults.is_empty() {
                     *in_force.lock().unwrap() = Some(*snapshot);
