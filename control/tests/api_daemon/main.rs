@@ -185,8 +185,11 @@ fn real_clients_find_what_they_expect() {
     put(dir, &format!("{}{tools}", with(CONFIG, "arn:nlb", nlb)));
     put_key(dir);
     let _stand_in = StandIn::start(&dir.join("dp.sock"));
-    let told = told_by(&clients, "scenarios.py", &start(dir, &[]), &[]);
+    let daemon = start(dir, &[]);
+    let told = told_by(&clients, "scenarios.py", &daemon, &[]);
     assert!(told.contains("all 16 scenarios are as expected"), "{told}");
+    let told = told_by(&clients, "every_option.py", &daemon, &[]);
+    assert!(told.starts_with("19 commands with all "), "{told}");
 }
 
 #[test]
