@@ -86,8 +86,9 @@ pub struct Dataplane {
     pub pid: u32,
     /// The snapshot in force when the connection began.
     pub epoch: Option<u64>,
-    /// The rules that were applied last over this connection: they need not be sent again.
-    rules: Option<Arc<[FilterRule]>>,
+    /// The rules that were applied last over this connection, and with which epoch: they need not be
+    /// sent again.
+    rules: Option<(u64, Arc<[FilterRule]>)>,
 }
 
 impl Dataplane {
@@ -120,17 +121,20 @@ impl Dataplane {
         patience: Duration,
     ) -> Result<Applied, DataplaneError> {
         self.wait_for(patience)?;
-        let rules = Arc::clone(&snapshot.rules);
-        let is_same = self.rules.as_ref().is_some_and(|before| Arc::ptr_eq(before, &rules));
-        let message = if is_same {
-            ToDataplane::SameRules(Box::new(Snapshot { rules: [].into(), ..snapshot }))
-        } else {
-            ToDataplane::Snapshot(Box::new(snapshot))
+        let (epoch, rules) = (snapshot.epoch, Arc::clone(&snapshot.rules));
+        // Whatever goes wrong, all is sent the next time.
+        let before = self.rules.take().filter(|(_, before)| Arc::ptr_eq(before, &rules));
+        let message = match before {
+            Some((of, _)) => ToDataplane::SameRules {
+                of,
+                snapshot: Box::new(Snapshot { rules: [].into(), ..snapshot }),
+            },
+            None => ToDataplane::Snapshot(Box::new(snapshot)),
         };
         write_message(&mut self.to, &message)?;
         match self.read()? {
             FromDataplane::Applied { .. } => {
-                self.rules = Some(rules);
+                self.rules = Some((epoch, rules));
                 Ok(Applied::InForce)
             }
             FromDataplane::Refused { faults, .. } => Ok(Applied::Refused(faults)),

@@ -103,14 +103,17 @@ fn serve(
     write_message(&mut stream, &hello).unwrap();
     while let Ok(Some(message)) = read_message(&mut stream) {
         let message = match message {
-            ToDataplane::SameRules(mut snapshot) => {
-                snapshot.rules = Arc::clone(&in_force.lock().unwrap().as_ref().unwrap().rules);
+            ToDataplane::SameRules { of, mut snapshot } => {
+                let in_force = in_force.lock().unwrap();
+                let in_force = in_force.as_ref().unwrap();
+                assert_eq!(in_force.epoch, of);
+                snapshot.rules = Arc::clone(&in_force.rules);
                 ToDataplane::Snapshot(snapshot)
             }
             other => other,
         };
         let answer = match message {
-            ToDataplane::SameRules(_) => unreachable!("it became a whole one"),
+            ToDataplane::SameRules { .. } => unreachable!("it became a whole one"),
             ToDataplane::Report => {
                 let report = in_force.lock().unwrap().as_ref().map(report);
                 FromDataplane::Report(Box::new(report.unwrap_or_default()))

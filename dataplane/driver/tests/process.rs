@@ -119,11 +119,11 @@ impl Client {
         self.apply(&ToDataplane::Snapshot(Box::new(snapshot.clone())), snapshot.epoch)
     }
 
-    /// The same of a snapshot whose rules are those in force.
-    fn send_without_rules(&mut self, snapshot: &Snapshot) -> Vec<String> {
-        let snapshot = Snapshot { rules: [].into(), ..snapshot.clone() };
+    /// The same of a snapshot that has the rules of another one.
+    fn send_without_rules(&mut self, of: u64, snapshot: &Snapshot) -> Vec<String> {
+        let snapshot = Box::new(Snapshot { rules: [].into(), ..snapshot.clone() });
         let epoch = snapshot.epoch;
-        self.apply(&ToDataplane::SameRules(Box::new(snapshot)), epoch)
+        self.apply(&ToDataplane::SameRules { of, snapshot }, epoch)
     }
 
     fn apply(&mut self, request: &ToDataplane, wanted: u64) -> Vec<String> {
@@ -224,16 +224,18 @@ fn rules_that_stay_need_not_be_sent_and_are_kept() {
         let mut client = dataplane.connect();
         let fixed = NeighborSpec::Fixed(Mac([2, 0, 0, 0, 0, 1]));
         let whole = |epoch| mirrored(nulls(epoch), &[("192.0.2.10", "192.0.2.1", fixed.clone())]);
-        let refused = client.send_without_rules(&whole(1));
-        assert_eq!(refused, ["no rules are in force that could stay"]);
+        let refused = client.send_without_rules(0, &whole(1));
+        assert_eq!(refused, ["the rules of 0 are not in force; send all"]);
         assert_eq!(client.send(&whole(2)), [""; 0]);
         let without_sessions = Snapshot { sessions: vec![], ..whole(3) };
-        assert_eq!(client.send_without_rules(&without_sessions), [""; 0]);
+        assert_eq!(client.send_without_rules(2, &without_sessions), [""; 0]);
         // What is refused leaves the rules in force, too.
         let mut unsound = whole(4);
         unsound.sessions[0].number = 0;
-        assert_eq!(client.send_without_rules(&unsound).len(), 1);
-        assert_eq!(client.send_without_rules(&whole(5)), [""; 0]);
+        assert_eq!(client.send_without_rules(3, &unsound).len(), 1);
+        let refused = client.send_without_rules(2, &whole(5));
+        assert_eq!(refused, ["the rules of 2 are not in force; send all"]);
+        assert_eq!(client.send_without_rules(3, &whole(5)), [""; 0]);
         let dataplane = Dataplane::start(dataplane.kill());
         let report = dataplane.connect().await_report("epoch 5", |report| report.epoch == 5);
         let rules: Vec<_> = report.rules.iter().map(|rule| rule.id.as_str()).collect();

@@ -23,8 +23,13 @@ pub const FRAME_BYTES_MAX: u32 = 256 << 20;
 pub enum ToDataplane {
     /// Take this in place of what is in force. Answered by `Applied` or `Refused`.
     Snapshot(Box<Snapshot>),
-    /// The same, of a snapshot with the rules of the last one that was applied: they are left out.
-    SameRules(Box<Snapshot>),
+    /// The same, of a snapshot with the rules of the one in force: they are left out.
+    SameRules {
+        /// The epoch of the one that is meant; refused if another one is in force.
+        of: u64,
+        /// Without rules.
+        snapshot: Box<Snapshot>,
+    },
     /// Tell the counters. Answered by `Report`.
     Report,
 }

@@ -155,13 +155,13 @@ impl Publisher {
         let answer = match request.message {
             ToDataplane::Report => FromDataplane::Report(Box::new(self.report())),
             ToDataplane::Snapshot(snapshot) => self.judge(*snapshot),
-            ToDataplane::SameRules(mut snapshot) => {
-                let in_force = self.running.as_ref().map(|running| &running.snapshot().rules);
-                if let Some(rules) = in_force {
-                    snapshot.rules = Arc::clone(rules);
+            ToDataplane::SameRules { of, mut snapshot } => {
+                let in_force = self.running.as_ref().map(Dataplane::snapshot);
+                if let Some(in_force) = in_force.filter(|in_force| in_force.epoch == of) {
+                    snapshot.rules = Arc::clone(&in_force.rules);
                     self.judge(*snapshot)
                 } else {
-                    let faults = vec!["no rules are in force that could stay".to_owned()];
+                    let faults = vec![format!("the rules of {of} are not in force; send all")];
                     FromDataplane::Refused { epoch: snapshot.epoch, faults }
                 }
             }
