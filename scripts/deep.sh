@@ -88,8 +88,9 @@ fuzz_all() {
 # Each prints what the wire carried meanwhile.
 wire_first() {
     local status=0 blocked test=(cargo test --release --package driver --test wire_first -- --nocapture --test-threads 1)
-    for blocked in "60000 1" "600 100"; do
-        env LINETAP_BLOCKED_MS="${blocked% *}" LINETAP_BLOCKED_TIMES="${blocked#* }" "${test[@]}" || status=1
+    for blocked in "600 100" "60000 100"; do
+        env LINETAP_TEST_PATIENCE=9000 LINETAP_BLOCKED_MS="${blocked% *}" LINETAP_BLOCKED_TIMES="${blocked#* }" \
+            "${test[@]}" || status=1
     done
     return $status
 }
@@ -109,7 +110,7 @@ deep_tests() {
     tests "rule sets" env LINETAP_TUPLES="$tuples" cargo test --release --package benches --test rulesets -- --nocapture
     tests "filter sets of ten thousand rules" cargo test --release --package control --lib -- --ignored --nocapture
     tests "a minute of changes" env LINETAP_HITLESS_SECONDS=60 cargo test --release --package driver --test hitless -- --nocapture
-    tests "a tool that stops for a minute, and a hundred times" wire_first
+    tests "a tool that stops a hundred times, also for a minute each" wire_first
     tests "soak between rings" env LINETAP_SOAK_SECONDS=1800 LINETAP_TEST_PATIENCE=2400 \
         cargo test --release --package driver --test soak -- --nocapture
     tests "a thousand changes and as many ends as they see" env LINETAP_CRASH_CHANGES=1000 \
