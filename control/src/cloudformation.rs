@@ -14,9 +14,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::document::{self, Entry, Node, Value};
 use crate::fault::{FaultSink, did_you_mean, either, quoted};
-use crate::model::{Model, ModelFault, Property};
+use crate::model::{Kind, Model, ModelFault, Property};
 use intrinsic::Scope;
-use resources::Kind;
 
 pub use parameters::{Assignment, BadAssignment};
 

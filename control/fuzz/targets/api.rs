@@ -3,89 +3,25 @@
 //! and a new start finds the same.
 #![no_main]
 
-use std::sync::mpsc::Receiver;
-use std::sync::{Arc, LazyLock};
+#[path = "../../tests/api/mod.rs"]
+mod api;
 
+use std::sync::LazyLock;
+
+use api::{ALICE, BOB, Bench, CONFIG, Shared};
 use control::client::Element;
-use control::config::{self, Appliance, Mode};
 use control::ec2::query::pairs;
-use control::ec2::{Access, Api, Caller, Endpoint, Params};
-use control::fault::FaultSink;
-use control::model::Model;
-use control::service::{Ground, NotYet, Publish, Service};
-use control::store::{Change, Contents, Memory, Store, StoreError};
-use engine::snapshot::Snapshot;
+use control::ec2::{Access, Params};
+use control::service::Ground;
 use libfuzzer_sys::fuzz_target;
 
-const ALICE: &str = "111111111111";
 const REQUESTS_MAX: usize = 32;
-const CONFIG: &str = r#"
-[[port]]
-name = "lan"
-device = "net_null0"
-[[port]]
-name = "wan"
-device = "net_null1"
-[[port]]
-name = "tool"
-device = "net_null2"
-address = ["192.0.2.1/24"]
-[[link]]
-name = "wire"
-ports = ["lan", "wan"]
-[[interface]]
-id = "eni-1"
-port = "lan"
-[[tool]]
-id = "eni-2"
-port = "tool"
-address = "192.0.2.10"
-"#;
 
-static APPLIANCE: LazyLock<Appliance> = LazyLock::new(|| {
-    let sink = FaultSink::new("c");
-    let appliance = config::read(CONFIG, Mode::Online, &sink);
-    assert!(sink.into_faults().is_empty());
-    appliance
-});
-
-/// A store that outlives its service.
-#[derive(Debug, Clone, Default)]
-struct Shared(Arc<Memory>);
-
-impl Store for Shared {
-    fn read(&self) -> Result<Contents, StoreError> {
-        self.0.read()
-    }
-
-    fn commit(&self, expected: u64, change: &Change) -> Result<u64, StoreError> {
-        self.0.commit(expected, change)
-    }
-
-    fn watch(&self) -> Receiver<u64> {
-        self.0.watch()
-    }
-}
-
-/// A data plane that takes what is sound.
-struct Taker;
-
-impl Publish for Taker {
-    fn publish(&self, snapshot: &Snapshot) -> Result<(), NotYet> {
-        assert_eq!(snapshot.faults(), [""; 0]);
-        Ok(())
-    }
-}
-
-fn open(store: &Shared) -> Arc<Service> {
-    let account = "000000000000".to_owned();
-    let ground = Ground { appliance: APPLIANCE.clone(), template: Model::default(), account };
-    Arc::new(Service::open(Box::new(store.clone()), Box::new(Taker), ground).unwrap())
-}
+static GROUND: LazyLock<Ground> = LazyLock::new(|| api::ground(CONFIG));
 
 /// The reply; the status is 200, or the body an error.
-fn ask(api: &Api, caller: &Caller, params: &Params) -> (u16, Element) {
-    let answer = api.answer(caller, params, "r");
+fn ask(bench: &Bench, account: &str, access: Access, params: &Params) -> (u16, Element) {
+    let answer = bench.answer(account, access, params);
     let reply = Element::parse(&answer.body).unwrap_or_else(|error| {
         panic!("{error}: {}", answer.body);
     });
@@ -100,12 +36,16 @@ fn params(action: &str, more: &[(&str, &str)]) -> Params {
     Params(pairs.map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
+fn describe(bench: &Bench, account: &str, params: &Params) -> Element {
+    ask(bench, account, Access::ReadOnly, params).1
+}
+
 /// All objects, as an account sees them.
-fn everything(api: &Api, caller: &Caller) -> Vec<Element> {
+fn everything(bench: &Bench, account: &str) -> Vec<Element> {
     let what = ["Filters", "FilterRules", "Targets", "Sessions"];
     let what = what.map(|what| format!("DescribeTrafficMirror{what}"));
     let all = what.iter().map(String::as_str).chain(["DescribeTags"]);
-    all.map(|action| ask(api, caller, &params(action, &[])).1).collect()
+    all.map(|action| describe(bench, account, &params(action, &[]))).collect()
 }
 
 /// The ids of objects that a reply names.
@@ -118,32 +58,25 @@ fn ids(reply: &Element, found: &mut Vec<String>) {
 }
 
 /// Those tags of a request that was carried out have to be there as they were given.
-fn check_tags(api: &Api, caller: &Caller, request: &Params) {
+fn check_tags(bench: &Bench, request: &Params) {
     let value = |name: &str| request.0.iter().find(|(it, _)| it == name).map(|(_, it)| it.as_str());
     let (Some(id), Some(key)) = (value("ResourceId.1"), value("Tag.1.Key")) else { return };
-    let is_once = request.0.iter().filter(|(name, it)| name.ends_with(".Key") && it == key).count() == 1;
+    let is_once =
+        request.0.iter().filter(|(name, it)| name.ends_with(".Key") && it == key).count() == 1;
     if value("Action") != Some("CreateTags") || !is_once {
         return;
     }
     let of = params("DescribeTags", &[("Filter.1.Name", "resource-id"), ("Filter.1.Value.1", id)]);
-    let (_, reply) = ask(api, caller, &of);
+    let reply = describe(bench, ALICE, &of);
     let tag = reply.items("tagSet").find(|tag| tag.text_of("key") == Some(key));
-    let found = tag.unwrap_or_else(|| panic!("no tag {key:?}")).text_of("value").unwrap_or_default();
+    let found =
+        tag.unwrap_or_else(|| panic!("no tag {key:?}")).text_of("value").unwrap_or_default();
     assert_eq!(found, value("Tag.1.Value").unwrap_or_default());
 }
 
 fuzz_target!(|text: &str| {
-    let store = Shared::default();
-    let service = open(&store);
-    let api = Api::new(Arc::clone(&service));
-    let caller = |account: &str, access| Caller {
-        account: account.to_owned(),
-        access,
-        key_id: "AKIDEXAMPLE".to_owned(),
-    };
-    let (alice, reader) = (caller(ALICE, Access::ReadWrite), caller(ALICE, Access::ReadOnly));
-    let bob = caller("222222222222", Access::ReadWrite);
-    let nothing = everything(&api, &bob);
+    let bench = Bench::over(Shared::default(), GROUND.clone());
+    let nothing = everything(&bench, BOB);
     let mut known: Vec<String> = Vec::new();
     for line in text.lines().take(REQUESTS_MAX) {
         // "$3" is the id of the fourth object that was made.
@@ -152,24 +85,29 @@ fuzz_target!(|text: &str| {
             query = query.replace(&format!("${at}"), id);
         }
         let Ok(pairs) = pairs(query.as_bytes()) else { continue };
-        let request = Params([("Version".to_owned(), "2016-11-15".to_owned())].into_iter().chain(pairs).collect());
-        let revision = || service.world().unwrap().revision();
+        let request = Params(
+            [("Version".to_owned(), "2016-11-15".to_owned())].into_iter().chain(pairs).collect(),
+        );
+        let revision = || bench.service.world().unwrap().revision();
         let before = revision();
-        ask(&api, &reader, &request);
+        ask(&bench, ALICE, Access::ReadOnly, &request);
         assert_eq!(revision(), before, "who may only read has changed something");
-        let (status, reply) = ask(&api, &alice, &request);
+        let (status, reply) = ask(&bench, ALICE, Access::ReadWrite, &request);
         if status == 200 {
             ids(&reply, &mut known);
-            check_tags(&api, &alice, &request);
+            check_tags(&bench, &request);
         } else {
             assert_eq!(revision(), before, "a refusal has changed something");
+        }
+        if bench.dataplane.taken() > 0 {
+            assert_eq!(bench.dataplane.in_force().faults(), [""; 0]);
         }
     }
     // A target may have been shared by its tag; without that, nobody else sees anything.
     if !text.contains("shared-with") && !text.contains('%') {
-        assert_eq!(everything(&api, &bob), nothing);
+        assert_eq!(everything(&bench, BOB), nothing);
     }
-    let seen = everything(&api, &alice);
-    let again = Api::new(open(&store));
-    assert_eq!(everything(&again, &alice), seen);
+    let seen = everything(&bench, ALICE);
+    let again = Bench::over(bench.store.clone(), GROUND.clone());
+    assert_eq!(everything(&again, ALICE), seen);
 });

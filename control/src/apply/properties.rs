@@ -93,21 +93,6 @@ pub(super) fn differences(old: &[Property], new: &[Property]) -> Vec<Difference>
     both.filter(|it| it.old != it.new).collect()
 }
 
-/// EC2's name for a kind.
-pub(super) fn noun(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Filter => "TrafficMirrorFilter",
-        Kind::Rule => "TrafficMirrorFilterRule",
-        Kind::Target => "TrafficMirrorTarget",
-        Kind::Session => "TrafficMirrorSession",
-    }
-}
-
-/// EC2's word for a kind where tags are given.
-pub(super) fn resource_type(kind: Kind) -> String {
-    kebab(noun(kind))
-}
-
 /// `RuleNumber` as `rule-number`.
 pub(super) fn kebab(name: &str) -> String {
     let mut text = String::new();

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::properties::{Difference, Property, Value, kebab, noun, resource_type};
-use crate::client::{CallError, Ec2};
+use super::properties::{Difference, Property, Value, kebab};
+use crate::client::{CallError, Ec2, Noun};
 use crate::ec2::endpoint::Params;
 use crate::model::{Kind, Object};
 
@@ -69,14 +69,14 @@ pub(super) fn create(object: &Object, properties: &[Property]) -> Vec<Step> {
         .filter(|(name, _)| !is_service(name))
         .flat_map(|(name, value)| parameters(name, value))
         .collect();
-    params.push(text("TagSpecification.1.ResourceType", resource_type(kind)));
+    params.push(text("TagSpecification.1.ResourceType", Noun::of(kind).resource));
     for (at, (key, value)) in (1..).zip(&object.notes().tags) {
         params.push(text(format!("TagSpecification.1.Tag.{at}.Key"), key));
         params.push(text(format!("TagSpecification.1.Tag.{at}.Value"), value));
     }
     let made = Step {
         words: format!("create {kind} {id}"),
-        action: format!("Create{}", noun(kind)),
+        action: format!("Create{}", Noun::of(kind).base),
         params,
         makes: Some((kind, id.clone())),
     };
@@ -138,7 +138,7 @@ fn action_words(action: &str) -> &'static str {
 }
 
 fn modify_properties(kind: Kind, id: &str, words: String, differences: &[Difference]) -> Step {
-    let mut params = vec![text(format!("{}Id", noun(kind)), id)];
+    let mut params = vec![text(Noun::of(kind).id_parameter(), id)];
     let mut removed = 0;
     for Difference { name, new, .. } in differences {
         if let Some(value) = new {
@@ -148,23 +148,23 @@ fn modify_properties(kind: Kind, id: &str, words: String, differences: &[Differe
             params.push(text(format!("RemoveField.{removed}"), kebab(name)));
         }
     }
-    Step { words, action: format!("Modify{}", noun(kind)), params, makes: None }
+    Step { words, action: format!("Modify{}", Noun::of(kind).base), params, makes: None }
 }
 
 /// Lets a rule or session have another number for a while.
 pub(super) fn renumber(kind: Kind, logical_id: &str, id: &str, number: u16) -> Step {
     let name = if kind == Kind::Rule { "RuleNumber" } else { "SessionNumber" };
-    let params = vec![text(format!("{}Id", noun(kind)), id), text(name, number.to_string())];
+    let params = vec![text(Noun::of(kind).id_parameter(), id), text(name, number.to_string())];
     let words = format!("give {kind} {logical_id} ({id}) the number {number} for a while");
-    Step { words, action: format!("Modify{}", noun(kind)), params, makes: None }
+    Step { words, action: format!("Modify{}", Noun::of(kind).base), params, makes: None }
 }
 
 /// Deletes an object.
 pub(super) fn delete(kind: Kind, logical_id: &str, id: &str) -> Step {
     Step {
         words: format!("delete {kind} {logical_id} ({id})"),
-        action: format!("Delete{}", noun(kind)),
-        params: vec![text(format!("{}Id", noun(kind)), id)],
+        action: format!("Delete{}", Noun::of(kind).base),
+        params: vec![text(Noun::of(kind).id_parameter(), id)],
         makes: None,
     }
 }
@@ -266,14 +266,10 @@ impl Step {
         let params = self.params.iter().map(|(name, it)| Ok((name.clone(), value(it)?)));
         let reply = ec2.call(&self.action, &Params(params.collect::<Result<_, CallError>>()?))?;
         let Some((kind, _)) = &self.makes else { return Ok(None) };
-        let element = lowercase_first(noun(*kind));
-        let made = reply.child(&element).and_then(|made| made.text_of(&format!("{element}Id")));
+        let noun = Noun::of(*kind);
+        let made = reply.child(noun.element).map(|made| noun.id_of(made));
+        let made = made.filter(|id| !id.is_empty());
         let none = || CallError::Unanswered(format!("the reply to {} has no id", self.action));
         Ok(Some(made.ok_or_else(none)?.to_owned()))
     }
-}
-
-fn lowercase_first(name: &str) -> String {
-    let mut letters = name.chars();
-    letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
 }

@@ -12,7 +12,7 @@ use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -26,18 +26,15 @@ use super::trouble::{self, Trouble};
 use super::trust::{self, TrustError};
 use super::{CallError, Ec2, Element};
 use crate::ec2::auth::Signer;
-use crate::ec2::endpoint::Params;
+use crate::ec2::endpoint::{Params, VERSION};
+use crate::ec2::query::RESERVED;
 
-/// The version of the API that is spoken (EC2 API Reference).
-const VERSION: &str = "2016-11-15";
 /// A call is tried so often, as by AWS's own clients.
 const TRIES_MAX: usize = 3;
 /// How long it rests before the second and the third time.
 const RESTS: [Duration; TRIES_MAX - 1] = [Duration::from_millis(300), Duration::from_secs(1)];
 /// More than a page of 1,000 filters has that are as long as the engine takes them.
 const REPLY_BYTES_MAX: usize = 256 << 20;
-/// What may stand in a form as it is: RFC 3986 §2.3.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Why there can't be a connection, wherever the API is.
 #[derive(Debug, Error)]

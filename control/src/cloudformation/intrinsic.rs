@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::parameters::Argument;
-use super::resources::Kind;
+use super::resources::id_attribute;
 use crate::document::{Entry, Node, Value};
 use crate::fault::{FaultSink, did_you_mean, quoted};
+use crate::model::Kind;
 
 /// The longest text that `Fn::Sub` may make.
 const SUBSTITUTED_BYTES_MAX: usize = 1 << 20;
@@ -160,11 +161,11 @@ impl Scope<'_> {
             return None;
         };
         let kind = (*kind)?;
-        if attribute != kind.id_attribute() {
+        if attribute != id_attribute(kind) {
             let message = format!(
                 "{id} has no attribute {}; write {id}.{}",
                 quoted(attribute),
-                kind.id_attribute()
+                id_attribute(kind)
             );
             self.fault(line, subject, message);
             return None;

@@ -11,10 +11,9 @@ use ipnet::IpNet;
 
 use super::Template;
 use super::intrinsic::{Resolved, Scope, is_call};
-use super::resources::Kind;
 use crate::document::{Entry, Node, Value};
 use crate::fault::{did_you_mean, either, quoted};
-use crate::model::{Notes, Property, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX};
+use crate::model::{Kind, Notes, Property, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX};
 
 /// Reads the properties of one resource. Every reader notes a fault and returns `None` for what is
 /// wrong, and marks it as unread; what is absent is `None` alone.

@@ -10,39 +10,18 @@ use super::intrinsic::Scope;
 use super::properties::Properties;
 use crate::document::Entry;
 use crate::fault::{did_you_mean, quoted};
-use crate::model::{ACTIONS, AMAZON_DNS, DIRECTIONS, Destination, Filter, Rule, Session, Target};
+use crate::model::{
+    ACTIONS, AMAZON_DNS, DIRECTIONS, Destination, Filter, Kind, Rule, Session, Target,
+};
 
 /// What stands for a number that could not be read: no readable one is equal.
 const NO_NUMBER: u16 = 0;
 
-/// A type of resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Filter,
-    Rule,
-    Target,
-    Session,
-}
-
-impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Filter, Self::Rule, Self::Target, Self::Session];
-
-    /// The name in templates.
-    pub(super) fn type_name(self) -> &'static str {
-        match self {
-            Self::Filter => "AWS::EC2::TrafficMirrorFilter",
-            Self::Rule => "AWS::EC2::TrafficMirrorFilterRule",
-            Self::Target => "AWS::EC2::TrafficMirrorTarget",
-            Self::Session => "AWS::EC2::TrafficMirrorSession",
-        }
-    }
-
-    /// The attribute that `Fn::GetAtt` gives.
-    pub(super) fn id_attribute(self) -> &'static str {
-        match self {
-            Self::Rule => "TrafficMirrorFilterRuleId",
-            Self::Filter | Self::Target | Self::Session => "Id",
-        }
+/// The attribute that `Fn::GetAtt` gives for an object's id.
+pub(super) fn id_attribute(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Rule => "TrafficMirrorFilterRuleId",
+        Kind::Filter | Kind::Target | Kind::Session => "Id",
     }
 }
 

@@ -5,13 +5,10 @@ use std::sync::Arc;
 use super::caller::{Access, Caller};
 use super::decode::Request;
 use super::encode::Xml;
-use super::endpoint::{Answer, Endpoint, Params};
+use super::endpoint::{Answer, Endpoint, Params, VERSION};
 use super::error::Error;
 use super::{filter, interface, rule, session, tag, target};
 use crate::service::{Ask, Service};
-
-/// The version of the API, and of its XML.
-const VERSION: &str = "2016-11-15";
 
 /// A request on its way through a handler.
 pub(super) struct Call<'c> {

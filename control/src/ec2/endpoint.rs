@@ -2,6 +2,9 @@
 
 use super::caller::Caller;
 
+/// The version of the API, and of its XML.
+pub const VERSION: &str = "2016-11-15";
+
 /// One request of the Query protocol as decoded pairs, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Params(pub Vec<(String, String)>);

@@ -1,8 +1,11 @@
 //! Form encoding, as the Query protocol has it in a query and in a body.
 
-use percent_encoding::percent_decode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode};
 use thiserror::Error;
 
+/// What can't stand as it is: all but RFC 3986's unreserved characters (§2.3).
+pub const RESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// Parameters of one request. The largest that AWS describes is 50 filters of 200 values.
 pub const PARAMS_MAX: usize = 16_384;
 

@@ -7,12 +7,12 @@ use serde_json::{Map, Value, json};
 
 use super::names::Names;
 use crate::apply::{LOGICAL_ID, STACK};
-use crate::model::{ACTIONS, AMAZON_DNS, DIRECTIONS, Kind, Notes, Object, Rule, Session, word};
+use crate::model::{ACTIONS, AMAZON_DNS, DIRECTIONS, Notes, Object, Rule, Session, word};
 
 /// A resource, with references by logical ids.
 pub(super) fn resource(object: &Object, names: &Names) -> Value {
     let mut resource = Map::new();
-    resource.insert("Type".to_owned(), json!(type_name(object.kind())));
+    resource.insert("Type".to_owned(), json!(object.kind().type_name()));
     if let Object::Rule(rule) = object
         && rule.source.addr().is_ipv6()
     {
@@ -39,15 +39,6 @@ pub(super) fn resource(object: &Object, names: &Names) -> Value {
         resource.insert("Properties".to_owned(), Value::Object(properties));
     }
     Value::Object(resource)
-}
-
-fn type_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Filter => "AWS::EC2::TrafficMirrorFilter",
-        Kind::Rule => "AWS::EC2::TrafficMirrorFilterRule",
-        Kind::Target => "AWS::EC2::TrafficMirrorTarget",
-        Kind::Session => "AWS::EC2::TrafficMirrorSession",
-    }
 }
 
 fn reference(names: &Names, id: &str) -> Value {

@@ -47,6 +47,16 @@ impl Kind {
         }
     }
 
+    /// The type of such resources in CloudFormation's templates.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Self::Filter => "AWS::EC2::TrafficMirrorFilter",
+            Self::Rule => "AWS::EC2::TrafficMirrorFilterRule",
+            Self::Target => "AWS::EC2::TrafficMirrorTarget",
+            Self::Session => "AWS::EC2::TrafficMirrorSession",
+        }
+    }
+
     /// The kind whose ids begin like this one.
     pub fn of_id(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| id.starts_with(kind.prefix()))

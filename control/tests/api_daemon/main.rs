@@ -9,35 +9,24 @@ mod crash;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::linetapd;
 use common::process::{Background, wait_for};
 use common::stand_in::StandIn;
 use common::{CONFIG, TEMPLATE, with};
 use nix::sys::signal::Signal;
 
-/// `[appliance]` and `[api]` in this folder.
+/// The files of an API on a free port.
 fn put(dir: &Path, config: &str) {
-    let path = dir.display();
-    let ours = format!(
-        "[appliance]\nstate_dir = \"{path}\"\nrun_dir = \"{path}\"\n\
-         [api]\nlisten = \"127.0.0.1:0\"\nkeys = \"{path}/keys.toml\"\n"
-    );
-    fs::write(dir.join("c.toml"), format!("{ours}{config}")).unwrap();
+    linetapd::put(dir, "listen = \"127.0.0.1:0\"\n", config, "");
     fs::write(dir.join("t.yaml"), TEMPLATE).unwrap();
-    fs::write(dir.join("keys.toml"), "").unwrap();
-    fs::set_permissions(dir.join("keys.toml"), fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 fn start(dir: &Path, more: &[&str]) -> Background {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_linetapd"));
-    command.current_dir(dir).args(["--config", "c.toml", "--socket", "dp.sock"]).args(more);
-    let daemon = Background::start(&mut command, &dir.join("log"));
-    daemon.wait_for("the API listens on", 1);
-    daemon
+    linetapd::start(dir, more, 1)
 }
 
 /// Asks over the Unix socket; the status and the body, or nothing when the connection breaks.
@@ -220,9 +209,7 @@ fn a_store_of_somebody_else_is_left_alone() {
         "a letter to a friend, long enough to be read".repeat(20),
     )
     .unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_linetapd"));
-    command.current_dir(dir).args(["--config", "c.toml", "--socket", "dp.sock"]);
-    let mut daemon = Background::start(&mut command, &dir.join("log"));
+    let mut daemon = Background::start(&mut linetapd::command(dir), &dir.join("log"));
     assert_eq!(daemon.end().code(), Some(1));
     wait_for(|| daemon.log().contains("is no store of linetap"), || daemon.log());
 }

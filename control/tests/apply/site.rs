@@ -1,13 +1,13 @@
 //! `linetapd` with an API in a folder of its own, and the commands that ask it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::common::CONFIG;
+use crate::common::linetapd;
 use crate::common::process::Background;
 use crate::common::stand_in::StandIn;
 
@@ -30,15 +30,8 @@ impl Site {
     pub(crate) fn start(more: &str, template: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path();
-        let place = path.display();
-        let ours = format!(
-            "[appliance]\nstate_dir = \"{place}\"\nrun_dir = \"{place}\"\n\
-             [api]\nlisten = \"127.0.0.1:0\"\nkeys = \"{place}/keys.toml\"\n{more}"
-        );
-        fs::write(path.join("c.toml"), format!("{ours}{CONFIG}")).unwrap();
+        linetapd::put(path, &format!("listen = \"127.0.0.1:0\"\n{more}"), CONFIG, "");
         fs::write(path.join("start.yaml"), template.unwrap_or("Resources: {}")).unwrap();
-        fs::write(path.join("keys.toml"), "").unwrap();
-        fs::set_permissions(path.join("keys.toml"), fs::Permissions::from_mode(0o600)).unwrap();
         let dataplane = StandIn::start(&path.join("dp.sock"));
         let daemon = daemon(path);
         Self { dir, dataplane, daemon }
@@ -95,9 +88,5 @@ fn done(command: &mut Command) -> Done {
 }
 
 fn daemon(dir: &Path) -> Background {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_linetapd"));
-    command.current_dir(dir).args(["--config", "c.toml", "--socket", "dp.sock"]);
-    let daemon = Background::start(command.args(["--template", "start.yaml"]), &dir.join("log"));
-    daemon.wait_for("the API listens on", 1);
-    daemon
+    linetapd::start(dir, &["--template", "start.yaml"], 1)
 }

@@ -8,6 +8,7 @@
     reason = "helpers of tests fail like tests"
 )]
 
+pub(crate) mod linetapd;
 pub(crate) mod process;
 pub(crate) mod stand_in;
 

@@ -1,7 +1,6 @@
 //! A running `linetapd` and the command `linetap` beside it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -9,6 +8,7 @@ use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::common::linetapd::{self, private};
 use crate::common::process::Background;
 use crate::common::stand_in::StandIn;
 use crate::common::{CONFIG, with};
@@ -65,11 +65,6 @@ impl Said {
     }
 }
 
-fn private(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-}
-
 /// A certificate for the loopback address that is its own authority, and its key.
 pub(crate) fn certify(dir: &Path) {
     let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
@@ -85,13 +80,10 @@ impl Site {
         let path = dir.path();
         let folder = path.display();
         certify(path);
-        let config = format!(
-            "[appliance]\nstate_dir = \"{folder}\"\nrun_dir = \"{folder}\"\n\
-             [api]\nlisten = [\"127.0.0.1:0\", \"https://127.0.0.1:0\"]\naccount = \"{ACCOUNT}\"\n\
-             keys = \"{folder}/keys.toml\"\ncertificate = \"{folder}/tls.pem\"\n\
-             private_key = \"{folder}/tls.key\"\n"
+        let api = format!(
+            "listen = [\"127.0.0.1:0\", \"https://127.0.0.1:0\"]\naccount = \"{ACCOUNT}\"\n\
+             certificate = \"{folder}/tls.pem\"\nprivate_key = \"{folder}/tls.key\"\n"
         );
-        fs::write(path.join("c.toml"), config + &with(CONFIG, "arn:nlb", BALANCER)).unwrap();
         fs::write(path.join("t.yaml"), template).unwrap();
         let key = |id: &str, access: &str| {
             format!(
@@ -99,13 +91,10 @@ impl Site {
                  access = \"{access}\"\n"
             )
         };
-        private(&path.join("keys.toml"), &(key(KEY, "read-write") + &key(READER, "read-only")));
+        let keys = key(KEY, "read-write") + &key(READER, "read-only");
+        linetapd::put(path, &api, &with(CONFIG, "arn:nlb", BALANCER), &keys);
         let stand_in = StandIn::start(&path.join("dp.sock"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_linetapd"));
-        command.current_dir(path).args(["--config", "c.toml", "--socket", "dp.sock"]);
-        command.args(["--template", "t.yaml"]);
-        let daemon = Background::start(&mut command, &path.join("log"));
-        daemon.wait_for("the API listens on", 2);
+        let daemon = linetapd::start(path, &["--template", "t.yaml"], 2);
         let log = daemon.log();
         let addresses: Vec<&str> = log.split("the API listens on ").skip(1).collect();
         let address = |at: usize| addresses[at].split_whitespace().next().unwrap();

@@ -1,6 +1,6 @@
 //! `linetap rule`: one rule of a filter.
 
-use clap::{Args, Subcommand, value_parser};
+use clap::{Args, Subcommand};
 use engine::rule::PortRange;
 use ipnet::IpNet;
 
@@ -9,7 +9,7 @@ use super::desk::Desk;
 use super::form::Form;
 use super::rows::{self, cell, name};
 use super::show::Sheet;
-use super::words::{Protocol, cidr, ports};
+use super::words::{Protocol, cidr, numbers, ports};
 use crate::cli::endpoint::Endpoint;
 use crate::cli::{Failure, say};
 use crate::client::Element;
@@ -50,7 +50,7 @@ struct Create {
     #[arg(
         long,
         visible_alias = "rule-number",
-        value_parser = value_parser!(u16).range(1..=32_766)
+        value_parser = numbers()
     )]
     number: u16,
     /// What becomes of packets that match.
@@ -104,7 +104,7 @@ struct Modify {
     #[arg(
         long,
         visible_alias = "rule-number",
-        value_parser = value_parser!(u16).range(1..=32_766)
+        value_parser = numbers()
     )]
     number: Option<u16>,
     /// Another action.

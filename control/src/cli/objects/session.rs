@@ -7,6 +7,7 @@ use super::desk::Desk;
 use super::form::Form;
 use super::rows::{self, cell, destination, name};
 use super::show::Sheet;
+use super::words::numbers;
 use crate::cli::endpoint::Endpoint;
 use crate::cli::{Failure, say};
 use crate::client::Element;
@@ -50,7 +51,7 @@ struct Create {
     #[arg(
         long,
         visible_alias = "session-number",
-        value_parser = value_parser!(u16).range(1..=32_766)
+        value_parser = numbers()
     )]
     number: u16,
     #[command(flatten)]
@@ -90,7 +91,7 @@ struct Modify {
     #[arg(
         long,
         visible_alias = "session-number",
-        value_parser = value_parser!(u16).range(1..=32_766)
+        value_parser = numbers()
     )]
     number: Option<u16>,
     #[command(flatten)]

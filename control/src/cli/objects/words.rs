@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use engine::rule::PortRange;
+use clap::builder::RangedI64ValueParser;
+use clap::value_parser;
+use engine::rule::{NUMBERS, PortRange};
 use ipnet::IpNet;
 
 use crate::explain::PROTOCOLS;
@@ -53,6 +55,11 @@ impl FromStr for Protocol {
             format!("write {}, all or a number 0..255{hint}", names.join(", "))
         })
     }
+}
+
+/// Numbers of rules and sessions.
+pub(super) fn numbers() -> RangedI64ValueParser<u16> {
+    value_parser!(u16).range(i64::from(*NUMBERS.start())..=i64::from(*NUMBERS.end()))
 }
 
 /// A block of addresses; a single one is a block, too.

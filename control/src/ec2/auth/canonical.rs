@@ -5,11 +5,11 @@
 
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+use percent_encoding::{AsciiSet, percent_decode, percent_encode};
 use ring::{digest, hmac};
 
-/// What may stand as it is: RFC 3986 §2.3.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+use crate::ec2::query::RESERVED;
+
 /// The same in a path, which keeps its slashes.
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 /// The parameter of a presigned request that can't be part of what it signs.
