@@ -13,13 +13,14 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use control::config::Mode;
 use control::load::{Sources, load};
+use engine::neighbors::Neighbors;
 use engine::report::Report;
 use engine::roster::Roster;
 use engine::sim::{Sim, SimFeed, SimOutput, SimPool, capture_of};
 use engine::snapshot::Role;
 use engine::tool::ToolPort;
 use engine::units::PortIndex;
-use engine::view::{Neighbors, View};
+use engine::view::View;
 use engine::worker::{Lane, Worker};
 
 /// Frames in a row on one port: a full burst.

@@ -7,8 +7,8 @@ use anyhow::bail;
 use engine::rule::{Direction, FilterRule, PortRange, RuleAction};
 use engine::sim::capture_of;
 use engine::snapshot::{
-    CopySpec, DataplaneSpec, ExemptSpec, FilterSpec, InterfaceSpec, LinkSpec, MemberSpec,
-    NeighborSpec, PortSpec, SessionSpec, Snapshot, TargetKind, TargetSpec, VxlanSpec,
+    BalanceSpec, CopySpec, DataplaneSpec, ExemptSpec, FilterSpec, InterfaceSpec, LinkSpec,
+    MemberSpec, NeighborSpec, PortSpec, SessionSpec, Snapshot, TargetKind, TargetSpec, VxlanSpec,
 };
 use engine::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, TargetIndex, Vni};
 use ipnet::{IpNet, Ipv4Net};
@@ -70,13 +70,8 @@ pub fn snapshot(case: Case, capture: &str) -> anyhow::Result<Snapshot> {
     let is_span = matches!(case, Case::Prepend | Case::Spread);
     let workers = if case == Case::Spread { vec![0, 1] } else { vec![0] };
     let lan = format!("net_pcap0,rx_pcap={capture},infinite_rx=1");
-    let port = |name: &str, device: &str| PortSpec {
-        name: name.to_owned(),
-        device: Some(device.to_owned()),
-        mtu: 1500,
-        mac: None,
-        addresses: Vec::new(),
-    };
+    let port =
+        |name: &str, device: &str| PortSpec::new(name.to_owned(), Some(device.to_owned()), 1500);
     let mut tool = port("tool", "net_null1,no-rx=1");
     tool.addresses = "192.0.2.1/24".parse().into_iter().collect();
     let link =
@@ -114,16 +109,17 @@ pub fn snapshot(case: Case, capture: &str) -> anyhow::Result<Snapshot> {
 }
 
 fn target() -> TargetSpec {
-    let member = MemberSpec {
-        address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)),
-        source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-        neighbor: NeighborSpec::Fixed(Mac([2, 0, 0, 0, 0x0b, 1])),
-    };
+    let member = MemberSpec::new(
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)),
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        NeighborSpec::Fixed(Mac([2, 0, 0, 0, 0x0b, 1])),
+    );
     TargetSpec {
         id: "t".to_owned(),
         port: PortIndex(2),
         kind: TargetKind::Interface,
         members: vec![member],
+        balance: BalanceSpec::default(),
     }
 }
 
@@ -136,6 +132,8 @@ fn session(at: u32) -> anyhow::Result<SessionSpec> {
         number: u16::try_from(at + 1)?,
         vni: Vni::try_from(at + 1).map_err(|_| anyhow::anyhow!("no VNI"))?,
         packet_length: None,
+        rate_limit: None,
+        sample: None,
     })
 }
 

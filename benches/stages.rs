@@ -19,8 +19,9 @@ use anyhow::{Context, bail, ensure};
 use driver::hardware::{Hardware, plan};
 use driver::{Dpdk, Eal, EalConfig, Memory};
 use engine::burst::BURST_MAX;
+use engine::neighbors::Neighbors;
 use engine::roster::Roster;
-use engine::view::{Neighbors, View};
+use engine::view::View;
 use engine::worker::Worker;
 use one_wire::{Case, capture, snapshot};
 

@@ -14,7 +14,8 @@ mod wires;
 use std::path::PathBuf;
 
 use engine::snapshot::{
-    DataplaneSpec, ExemptSpec, InterfaceSpec, LinkSpec, MemberSpec, PortSpec, VxlanSpec,
+    BalanceSpec, DataplaneSpec, ExemptSpec, InterfaceSpec, LinkSpec, MemberSpec, PortSpec,
+    VxlanSpec,
 };
 use engine::units::{Mac, PortIndex};
 
@@ -92,6 +93,8 @@ pub struct Tool {
     pub port: PortIndex,
     /// One, or several behind a load balancer.
     pub members: Vec<MemberSpec>,
+    /// How flows find their member.
+    pub balance: BalanceSpec,
 }
 
 /// Reads an appliance file. Faults go to `sink`; where one stands, the result holds a stand-in, so

@@ -25,6 +25,7 @@ use engine::drop_reason::Skipped;
 use engine::exempt::Cause;
 use engine::flow_key::FlowKey;
 use engine::keys::Keys;
+use engine::neighbors::Neighbors;
 use engine::order::Order;
 use engine::parse::Malformed;
 use engine::rule::Direction;
@@ -32,7 +33,7 @@ use engine::rule_table::{Match, RuleTable, Verdict};
 use engine::snapshot::Snapshot;
 use engine::source::Source;
 use engine::units::{InterfaceIndex, PortIndex, RuleIndex, SessionIndex};
-use engine::view::{Neighbors, View};
+use engine::view::View;
 
 pub use copy::{Copy, Cut};
 pub use frame::{Content, Frame, Tag};

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use engine::neighbors::Neighbors;
 use engine::rule_table::CompiledTable;
 use engine::snapshot::Snapshot;
-use engine::view::{Neighbors, View};
+use engine::view::View;
 
 use crate::cloudformation::{self, Assignment, TEMPLATE_BYTES_MAX, Template};
 use crate::compile::{compile, faults_among};

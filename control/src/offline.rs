@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::burst::BURST_MAX;
+use engine::neighbors::Neighbors;
 use engine::outbox::COPIES_MAX;
 use engine::report::Report;
 use engine::roster::Roster;
@@ -17,7 +18,7 @@ use engine::sim::{Sim, SimFeed, SimOutput, SimPool};
 use engine::snapshot::{Role, Snapshot};
 use engine::tool::ToolPort;
 use engine::units::PortIndex;
-use engine::view::{Neighbors, View};
+use engine::view::View;
 use engine::worker::{Lane, Worker};
 use write_behind::{Writing, write_behind};
 

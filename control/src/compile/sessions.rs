@@ -56,6 +56,8 @@ fn spec(
         filter: filter?,
         number: session.number,
         vni: vni?,
+        rate_limit: None,
+        sample: None,
         packet_length: packet_length?,
     })
 }

@@ -68,5 +68,11 @@ fn spec(target: &Target, tool: &Tool) -> TargetSpec {
     } else {
         TargetKind::LoadBalancer
     };
-    TargetSpec { id: target.id.clone(), port: tool.port, kind, members: tool.members.clone() }
+    TargetSpec {
+        id: target.id.clone(),
+        port: tool.port,
+        kind,
+        members: tool.members.clone(),
+        balance: tool.balance,
+    }
 }

@@ -108,7 +108,8 @@ fn port(table: &Table<'_>, name: String, mode: Mode) -> Port {
     let gateways = gateways(table, &addresses, addresses_are_complete);
     let mac = table.parsed::<Mac>("mac", MAC_FORM).and_then(|mac| station(table, mac));
     let mac = mac.or((mode == Mode::Offline).then_some(OFFLINE_PORT_MAC));
-    let spec = PortSpec { name, device, mtu, mac, addresses };
+    let spec =
+        PortSpec { mac, addresses, gateways: gateways.clone(), ..PortSpec::new(name, device, mtu) };
     Port { spec, gateways, addresses_are_complete, role: None }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use engine::snapshot::{MemberSpec, NeighborSpec};
+use engine::snapshot::{BalanceSpec, MemberSpec, NeighborSpec};
 use engine::units::Mac;
 use ipnet::IpNet;
 
@@ -38,7 +38,9 @@ pub(super) fn read(root: &Table<'_>, ports: &Ports, mode: Mode) -> (Vec<Tool>, b
         }
         let members = members(&table, port, mode);
         table.finish();
-        tools.push(Tool { id: id.unwrap_or_default(), port: index.unwrap_or_default(), members });
+        let balance = BalanceSpec::default();
+        let (id, port) = (id.unwrap_or_default(), index.unwrap_or_default());
+        tools.push(Tool { id, port, members, balance });
     }
     (tools, is_complete)
 }
@@ -138,7 +140,7 @@ fn member(table: &Table<'_>, port: Option<&Port>, mode: Mode) -> Option<MemberSp
             NeighborSpec::Resolve(gateway.unwrap_or(address))
         }
     };
-    Some(MemberSpec { address, source, neighbor })
+    Some(MemberSpec::new(address, source, neighbor))
 }
 
 /// The outer source: the address whose subnet holds the target, else the first of the family.

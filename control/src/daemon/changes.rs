@@ -69,11 +69,11 @@ impl Changes {
                 (&then.target, then.address) == (&neighbor.target, neighbor.address)
             };
             let then = before.iter().find(is_same);
-            if then.is_some_and(|then| then.mac == neighbor.mac) {
+            if then.is_some_and(|then| then.mac() == neighbor.mac()) {
                 continue;
             }
             let (target, address) = (&neighbor.target, neighbor.address);
-            match neighbor.mac {
+            match neighbor.mac() {
                 Some(mac) => log::info!("target {target}: {address} is at {mac}"),
                 None => log::warn!("target {target}: the way to {address} is not known (yet)"),
             }

@@ -71,7 +71,7 @@ fn live_json(report: &Report, live: &LiveReport) -> Value {
         json!({
             "target": neighbor.target,
             "address": neighbor.address.to_string(),
-            "mac": neighbor.mac.map(|mac| mac.to_string()),
+            "mac": neighbor.mac().map(|mac| mac.to_string()),
         })
     });
     let pools = live

@@ -123,6 +123,7 @@ fn header() -> Option<Encap> {
     let outer = Outer {
         src_mac: Mac::default(),
         dst_mac: Mac::default(),
+        vlan: None,
         dst_port: 4789,
         udp6_zero_checksum: false,
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use engine::burst::BURST_MAX;
+use engine::encap::HEADER_LEN_MAX;
 use engine::snapshot::{CopySpec, PortSpec, Role, Snapshot};
 use engine::units::PortIndex;
 
@@ -27,8 +28,8 @@ const DEVICE_EXTRA: u32 = 12;
 const BUFFER_BYTES_MIN: u32 = 2048;
 /// The largest MTU whose frames fit one buffer: lengths in a buffer have 16 bits.
 const MTU_IN_ONE_BUFFER_MAX: u16 = 64_000;
-/// What the engine may write in front of a copy: Ethernet, IPv6, UDP and VXLAN headers.
-const OUTER_LEN_MAX: u32 = 70;
+/// What the engine may write in front of a copy.
+const OUTER_LEN_MAX: u32 = HEADER_LEN_MAX as u32;
 /// Bursts that one worker has in hand at most: received, being sent, empty copies, copies waiting.
 const BURSTS_IN_HAND: usize = 6;
 

@@ -18,8 +18,8 @@ use engine::link::{FromDataplane, ToDataplane, read_message, write_message};
 use engine::report::Report;
 use engine::rule::{Direction, FilterRule, RuleAction};
 use engine::snapshot::{
-    FilterSpec, InterfaceSpec, MemberSpec, NeighborSpec, SessionSpec, Snapshot, TargetKind,
-    TargetSpec,
+    BalanceSpec, FilterSpec, InterfaceSpec, MemberSpec, NeighborSpec, SessionSpec, Snapshot,
+    TargetKind, TargetSpec,
 };
 use engine::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, TargetIndex, Vni};
 use nix::sched::{CloneFlags, unshare};
@@ -383,10 +383,8 @@ fn mirrored(mut snapshot: Snapshot, members: &[(&str, &str, NeighborSpec)]) -> S
         macs: vec![],
         vlan: None,
     }];
-    let members = members.iter().map(|(address, source, neighbor)| MemberSpec {
-        address: address.parse().unwrap(),
-        source: source.parse().unwrap(),
-        neighbor: neighbor.clone(),
+    let members = members.iter().map(|(address, source, neighbor)| {
+        MemberSpec::new(address.parse().unwrap(), source.parse().unwrap(), neighbor.clone())
     });
     let members: Vec<_> = members.collect();
     let is_one = members.len() == 1;
@@ -395,6 +393,7 @@ fn mirrored(mut snapshot: Snapshot, members: &[(&str, &str, NeighborSpec)]) -> S
         port: PortIndex(2),
         kind: if is_one { TargetKind::Interface } else { TargetKind::LoadBalancer },
         members,
+        balance: BalanceSpec::default(),
     }];
     snapshot.filters = vec![FilterSpec { id: "all".to_owned(), amazon_dns: false }];
     let rules = [Direction::Ingress, Direction::Egress].map(|direction| FilterRule {
@@ -418,6 +417,8 @@ fn mirrored(mut snapshot: Snapshot, members: &[(&str, &str, NeighborSpec)]) -> S
         number: 1,
         vni: Vni::try_from(7).unwrap(),
         packet_length: None,
+        rate_limit: None,
+        sample: None,
     }];
     snapshot
 }
@@ -461,7 +462,7 @@ fn mac_of(enter: &str, interface: &str) -> Mac {
 fn neighbor(report: &Report, address: &str) -> Option<Mac> {
     let address: IpAddr = address.parse().unwrap();
     let live = report.live.as_ref().unwrap();
-    live.neighbors.iter().find(|state| state.address == address).unwrap().mac
+    live.neighbors.iter().find(|state| state.address == address).unwrap().mac()
 }
 
 #[test]

@@ -16,17 +16,18 @@ use common::{alone, port, wire};
 use driver::hardware::{Hardware, WorkerParts, eal_config, plan};
 use driver::{Dpdk, Eal, Mbuf, WorkerThread};
 use engine::drop_reason::Ended;
+use engine::neighbors::Neighbors;
 use engine::report::Report;
 use engine::roster::{Roster, WorkerEnd};
 use engine::rule::{Direction, FilterRule, RuleAction};
 use engine::sim::{CaptureReader, capture_of};
 use engine::snapshot::{
-    FilterSpec, InterfaceSpec, MemberSpec, NeighborSpec, SessionSpec, Snapshot, TargetKind,
-    TargetSpec,
+    BalanceSpec, FilterSpec, InterfaceSpec, MemberSpec, NeighborSpec, SessionSpec, Snapshot,
+    TargetKind, TargetSpec,
 };
 use engine::spreader::{Share, Spreader};
 use engine::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, TargetIndex, Vni};
-use engine::view::{Neighbors, View};
+use engine::view::View;
 use engine::worker::Worker;
 
 const FRAMES: u32 = 50_000;
@@ -61,13 +62,14 @@ fn snapshot(folder: &Path, cores: Vec<u16>) -> Snapshot {
     snapshot.dataplane.workers = cores;
     let (id, port) = ("eni".to_owned(), PortIndex(0));
     snapshot.interfaces = vec![InterfaceSpec { id, port, macs: vec![MAC], vlan: None }];
-    let member = MemberSpec {
-        address: "192.0.2.10".parse().unwrap(),
-        source: "192.0.2.1".parse().unwrap(),
-        neighbor: NeighborSpec::Fixed(Mac([2, 0, 0, 0, 0x0b, 1])),
-    };
+    let member = MemberSpec::new(
+        "192.0.2.10".parse().unwrap(),
+        "192.0.2.1".parse().unwrap(),
+        NeighborSpec::Fixed(Mac([2, 0, 0, 0, 0x0b, 1])),
+    );
     let (id, kind, members) = ("t".to_owned(), TargetKind::Interface, vec![member]);
-    snapshot.targets = vec![TargetSpec { id, port: PortIndex(1), kind, members }];
+    let balance = BalanceSpec::default();
+    snapshot.targets = vec![TargetSpec { id, port: PortIndex(1), kind, members, balance }];
     snapshot.filters = vec![FilterSpec { id: "f".to_owned(), amazon_dns: false }];
     snapshot.rules = [FilterRule {
         id: "r".to_owned(),
@@ -90,6 +92,8 @@ fn snapshot(folder: &Path, cores: Vec<u16>) -> Snapshot {
         number: 1,
         vni: Vni::try_from(1).unwrap(),
         packet_length: None,
+        rate_limit: None,
+        sample: None,
     }];
     snapshot
 }

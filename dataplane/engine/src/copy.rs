@@ -7,7 +7,7 @@
 use crate::drop_reason::Skipped;
 use crate::encap::Header;
 use crate::port::Mbuf;
-use crate::view::{MemberView, SessionView};
+use crate::view::{PathView, SessionView};
 use crate::wire::checksum::{self, Sum};
 use crate::wire::ethernet::ADDRESSES_LEN;
 
@@ -27,17 +27,17 @@ pub struct Plan {
 #[inline]
 pub fn plan(
     session: &SessionView,
-    member: &MemberView,
+    path: &PathView,
     len: usize,
     strip: u8,
 ) -> Result<Plan, Skipped> {
     let whole = len - usize::from(strip);
     let mut keep = whole.min(session.snap_len);
-    if keep > member.inner_len_max {
+    if keep > path.inner_len_max {
         if !session.truncates_to_mtu {
             return Err(Skipped::OverMtu);
         }
-        keep = member.inner_len_max;
+        keep = path.inner_len_max;
     }
     // An MTU has 16 bits, so what fits it fits the length fields of IP and UDP.
     Ok(Plan { strip, inner_len: keep as u16, is_truncated: keep < whole })

@@ -45,6 +45,11 @@ reasons! {
         WorkerCongested = "worker_congested",
         /// The frame came in on a port that is neither in a link nor a span (a tool port).
         NotTapped = "not_tapped",
+        /// It came in on a tool port and was given to the kernel, as all is there that is no copy.
+        ToKernel = "to_kernel",
+        /// The kernel did not keep up with what came in on a tool port: as many frames as may were
+        /// waiting for it.
+        KernelCongested = "kernel_congested",
     }
 }
 
@@ -79,5 +84,11 @@ reasons! {
         NoMbuf = "no_mbuf",
         /// Larger than the tool port's MTU, and the target is one that does not truncate.
         OverMtu = "over_mtu",
+        /// No member of the target takes flows, and the target does not fail open.
+        NoMember = "no_member",
+        /// The flow is not among those that the session samples.
+        NotSampled = "not_sampled",
+        /// It would have been more than the session's rate limit.
+        RateLimited = "rate_limited",
     }
 }

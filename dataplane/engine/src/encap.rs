@@ -4,21 +4,25 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::rule::UDP;
-use crate::units::{Mac, Vni};
+use crate::units::{Mac, VlanId, Vni};
 use crate::wire::checksum::{self, Sum};
-use crate::wire::{ethernet, ipv4, ipv6, udp, vxlan};
+use crate::wire::{ethernet, ipv4, ipv6, udp, vlan, vxlan};
 
 /// TTL and hop limit of copies.
 const HOP_LIMIT: u8 = 255;
 /// Lowest outer source port (RFC 7348 §5 recommends 49152..65535).
 pub const SRC_PORT_MIN: u16 = 49_152;
 /// Outer header over IPv4.
-pub const HEADER_LEN_V4: usize =
-    ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN + vxlan::HEADER_LEN;
+pub const HEADER_LEN_V4: usize = ethernet::HEADER_LEN + ABOVE_ETHERNET_V4;
 /// Outer header over IPv6.
-pub const HEADER_LEN_V6: usize =
-    ethernet::HEADER_LEN + ipv6::HEADER_LEN + udp::HEADER_LEN + vxlan::HEADER_LEN;
+pub const HEADER_LEN_V6: usize = ethernet::HEADER_LEN + ABOVE_ETHERNET_V6;
+/// The longest of them: over IPv6, with a tag.
+pub const HEADER_LEN_MAX: usize = HEADER_LEN_V6 + vlan::TAG_LEN;
 
+const TAGGED_LEN_V4: usize = HEADER_LEN_V4 + vlan::TAG_LEN;
+const TAGGED_LEN_V6: usize = HEADER_LEN_V6 + vlan::TAG_LEN;
+const ABOVE_ETHERNET_V4: usize = ipv4::HEADER_LEN + TUNNEL_LEN as usize;
+const ABOVE_ETHERNET_V6: usize = ipv6::HEADER_LEN + TUNNEL_LEN as usize;
 /// What UDP's length field counts beside the inner bytes.
 const TUNNEL_LEN: u16 = (udp::HEADER_LEN + vxlan::HEADER_LEN) as u16;
 
@@ -29,6 +33,8 @@ pub struct Outer {
     pub src_mac: Mac,
     /// The neighbour's address.
     pub dst_mac: Mac,
+    /// The tag of its VLAN, on a trunk.
+    pub vlan: Option<VlanId>,
     /// UDP destination port.
     pub dst_port: u16,
     /// Over IPv6, no checksum.
@@ -39,10 +45,27 @@ pub struct Outer {
 #[derive(Debug, Clone)]
 pub enum Encap {
     /// Over IPv4.
-    V4(HeaderV4),
+    V4(HeaderV4<HEADER_LEN_V4>),
     /// Over IPv6.
-    V6(HeaderV6),
+    V6(HeaderV6<HEADER_LEN_V6>),
+    /// Over IPv4, with a tag.
+    TaggedV4(HeaderV4<TAGGED_LEN_V4>),
+    /// Over IPv6, with a tag.
+    TaggedV6(HeaderV6<TAGGED_LEN_V6>),
 }
+
+/// Evaluates an expression with the header of an [`Encap`], compiled for each kind.
+macro_rules! with_header {
+    ($encap:expr, $header:ident => $value:expr) => {
+        match $encap {
+            $crate::encap::Encap::V4($header) => $value,
+            $crate::encap::Encap::V6($header) => $value,
+            $crate::encap::Encap::TaggedV4($header) => $value,
+            $crate::encap::Encap::TaggedV6($header) => $value,
+        }
+    };
+}
+pub(crate) use with_header;
 
 /// A compiled outer header of one family: code that is compiled for each need not ask which it is.
 pub trait Header {
@@ -58,18 +81,18 @@ pub trait Header {
     fn write(&self, out: &mut [u8], inner_len: u16, flow_hash: u16, inner_sum: Sum);
 }
 
-/// An outer header over IPv4.
+/// An outer header over IPv4, of `LEN` bytes.
 #[derive(Debug, Clone)]
-pub struct HeaderV4 {
-    bytes: [u8; HEADER_LEN_V4],
+pub struct HeaderV4<const LEN: usize> {
+    bytes: [u8; LEN],
     /// The folded sum of the IP header with a total length of 0.
     sum: u16,
 }
 
-/// An outer header over IPv6.
+/// An outer header over IPv6, of `LEN` bytes.
 #[derive(Debug, Clone)]
-pub struct HeaderV6 {
-    bytes: [u8; HEADER_LEN_V6],
+pub struct HeaderV6<const LEN: usize> {
+    bytes: [u8; LEN],
     /// The sum of pseudo-header, UDP and VXLAN header with lengths, source port and checksum of 0;
     /// `None` where the checksum stays zero.
     sum: Option<Sum>,
@@ -84,24 +107,32 @@ pub fn inner_len_max(mtu: u16, address: IpAddr) -> usize {
 impl Encap {
     /// Compiles a header; `None` when source and destination are of different families.
     pub fn new(outer: &Outer, src: IpAddr, dst: IpAddr, vni: Vni) -> Option<Self> {
-        match (src, dst) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => Some(Self::V4(v4(outer, src, dst, vni))),
-            (IpAddr::V6(src), IpAddr::V6(dst)) => Some(Self::V6(v6(outer, src, dst, vni))),
+        match (src, dst, outer.vlan) {
+            (IpAddr::V4(src), IpAddr::V4(dst), None) => Some(Self::V4(v4(outer, src, dst, vni))),
+            (IpAddr::V6(src), IpAddr::V6(dst), None) => Some(Self::V6(v6(outer, src, dst, vni))),
+            (IpAddr::V4(src), IpAddr::V4(dst), Some(_)) => {
+                Some(Self::TaggedV4(v4(outer, src, dst, vni)))
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst), Some(_)) => {
+                Some(Self::TaggedV6(v6(outer, src, dst, vni)))
+            }
             _ => None,
         }
     }
 
-    /// Bytes in front of the inner frame: 50 or 70.
+    /// Bytes in front of the inner frame: 50 or 70, and 4 more with a tag.
     pub const fn header_len(&self) -> usize {
         match self {
-            Self::V4(_) => HeaderV4::LEN,
-            Self::V6(_) => HeaderV6::LEN,
+            Self::V4(_) => HEADER_LEN_V4,
+            Self::V6(_) => HEADER_LEN_V6,
+            Self::TaggedV4(_) => TAGGED_LEN_V4,
+            Self::TaggedV6(_) => TAGGED_LEN_V6,
         }
     }
 }
 
-impl Header for HeaderV4 {
-    const LEN: usize = HEADER_LEN_V4;
+impl<const N: usize> Header for HeaderV4<N> {
+    const LEN: usize = N;
 
     #[inline]
     fn needs_inner_sum(&self) -> bool {
@@ -110,20 +141,21 @@ impl Header for HeaderV4 {
 
     #[inline]
     fn write(&self, out: &mut [u8], inner_len: u16, flow_hash: u16, _inner_sum: Sum) {
-        let Ok(out) = <&mut [u8; HEADER_LEN_V4]>::try_from(out) else { return };
+        let Ok(out) = <&mut [u8; N]>::try_from(out) else { return };
         *out = self.bytes;
+        let ip = const { N - ABOVE_ETHERNET_V4 };
         let udp_len = inner_len + TUNNEL_LEN;
         let total_len = udp_len + ipv4::HEADER_LEN as u16;
-        put(out, 16, total_len);
+        put(out, ip + 2, total_len);
         let (sum, carry) = self.sum.overflowing_add(total_len);
-        put(out, 24, !(sum + u16::from(carry)));
-        put(out, 34, SRC_PORT_MIN | flow_hash);
-        put(out, 38, udp_len);
+        put(out, ip + 10, !(sum + u16::from(carry)));
+        put(out, ip + 20, SRC_PORT_MIN | flow_hash);
+        put(out, ip + 24, udp_len);
     }
 }
 
-impl Header for HeaderV6 {
-    const LEN: usize = HEADER_LEN_V6;
+impl<const N: usize> Header for HeaderV6<N> {
+    const LEN: usize = N;
 
     #[inline]
     fn needs_inner_sum(&self) -> bool {
@@ -132,19 +164,20 @@ impl Header for HeaderV6 {
 
     #[inline]
     fn write(&self, out: &mut [u8], inner_len: u16, flow_hash: u16, inner_sum: Sum) {
-        let Ok(out) = <&mut [u8; HEADER_LEN_V6]>::try_from(out) else { return };
+        let Ok(out) = <&mut [u8; N]>::try_from(out) else { return };
         *out = self.bytes;
+        let ip = const { N - ABOVE_ETHERNET_V6 };
         let src_port = SRC_PORT_MIN | flow_hash;
         let udp_len = inner_len + TUNNEL_LEN;
-        put(out, 18, udp_len);
-        put(out, 54, src_port);
-        put(out, 58, udp_len);
+        put(out, ip + 4, udp_len);
+        put(out, ip + 40, src_port);
+        put(out, ip + 44, udp_len);
         if let Some(sum) = self.sum {
             // The length stands in the pseudo-header and in the UDP header.
             let lengths = 2 * Sum::from(udp_len);
             let sum = checksum::finish(sum + lengths + Sum::from(src_port) + inner_sum);
             // RFC 768: a sum of 0 is sent as all ones, for 0 means that there is none.
-            put(out, 60, if sum == 0 { 0xffff } else { sum });
+            put(out, ip + 46, if sum == 0 { 0xffff } else { sum });
         }
     }
 }
@@ -156,7 +189,7 @@ fn put<const N: usize>(out: &mut [u8; N], at: usize, value: u16) {
     out[at + 1] = low;
 }
 
-fn v4(outer: &Outer, src: Ipv4Addr, dst: Ipv4Addr, vni: Vni) -> HeaderV4 {
+fn v4<const N: usize>(outer: &Outer, src: Ipv4Addr, dst: Ipv4Addr, vni: Vni) -> HeaderV4<N> {
     let mut ip = [0; ipv4::HEADER_LEN];
     ipv4::emit(&mut ip, src, dst, UDP, HOP_LIMIT, 0);
     // Without its own field the sum of a header is the complement of its checksum.
@@ -165,13 +198,13 @@ fn v4(outer: &Outer, src: Ipv4Addr, dst: Ipv4Addr, vni: Vni) -> HeaderV4 {
     HeaderV4 { bytes: join(outer, ethernet::ethertype::IPV4, &ip, vni), sum }
 }
 
-fn v6(outer: &Outer, src: Ipv6Addr, dst: Ipv6Addr, vni: Vni) -> HeaderV6 {
+fn v6<const N: usize>(outer: &Outer, src: Ipv6Addr, dst: Ipv6Addr, vni: Vni) -> HeaderV6<N> {
     let mut ip = [0; ipv6::HEADER_LEN];
     ipv6::emit(&mut ip, src, dst, UDP, HOP_LIMIT, 0);
-    let bytes: [u8; HEADER_LEN_V6] = join(outer, ethernet::ethertype::IPV6, &ip, vni);
+    let bytes: [u8; N] = join(outer, ethernet::ethertype::IPV6, &ip, vni);
     // RFC 8200 §8.1: addresses, length (added per copy), next header; then what follows IP.
     let sum = (!outer.udp6_zero_checksum).then(|| {
-        let upper = &bytes[ethernet::HEADER_LEN + ipv6::HEADER_LEN..];
+        let upper = &bytes[N - usize::from(TUNNEL_LEN)..];
         checksum::sum(&ip[8..]) + Sum::from(UDP) + checksum::sum(upper)
     });
     HeaderV6 { bytes, sum }
@@ -180,13 +213,20 @@ fn v6(outer: &Outer, src: Ipv6Addr, dst: Ipv6Addr, vni: Vni) -> HeaderV6 {
 /// The whole header with all that changes per copy left zero.
 fn join<const N: usize>(outer: &Outer, ethertype: u16, ip: &[u8], vni: Vni) -> [u8; N] {
     let mut eth = [0; ethernet::HEADER_LEN];
-    ethernet::emit(&mut eth, outer.dst_mac, outer.src_mac, ethertype);
+    let outer_type = outer.vlan.map_or(ethertype, |_| ethernet::ethertype::VLAN);
+    ethernet::emit(&mut eth, outer.dst_mac, outer.src_mac, outer_type);
+    let tag = outer.vlan.map(|vlan| [vlan.value(), ethertype].map(u16::to_be_bytes));
     let mut upper = [0; udp::HEADER_LEN];
     udp::emit(&mut upper, 0, outer.dst_port, 0, 0);
     let mut tunnel = [0; vxlan::HEADER_LEN];
     vxlan::emit(&mut tunnel, vni);
     let mut bytes = [0; N];
-    let parts = eth.iter().chain(ip).chain(&upper).chain(&tunnel);
+    let parts = eth
+        .iter()
+        .chain(tag.as_ref().into_iter().flatten().flatten())
+        .chain(ip)
+        .chain(&upper)
+        .chain(&tunnel);
     bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
     bytes
 }
@@ -199,18 +239,18 @@ mod tests {
     const SRC_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
     const DST_MAC: Mac = Mac([2, 0, 0, 0, 0xb, 1]);
 
+    fn outer(udp6_zero_checksum: bool, vlan: Option<VlanId>) -> Outer {
+        Outer { src_mac: SRC_MAC, dst_mac: DST_MAC, vlan, dst_port: 4789, udp6_zero_checksum }
+    }
+
     fn encap(src: &str, dst: &str, udp6_zero_checksum: bool) -> Encap {
-        let outer =
-            Outer { src_mac: SRC_MAC, dst_mac: DST_MAC, dst_port: 4789, udp6_zero_checksum };
+        let outer = outer(udp6_zero_checksum, None);
         let vni = Vni::try_from(0x00ab_cdef).unwrap();
         Encap::new(&outer, src.parse().unwrap(), dst.parse().unwrap(), vni).unwrap()
     }
 
     fn write(encap: &Encap, out: &mut [u8], inner_len: u16, hash: u16, inner_sum: Sum) {
-        match encap {
-            Encap::V4(header) => header.write(out, inner_len, hash, inner_sum),
-            Encap::V6(header) => header.write(out, inner_len, hash, inner_sum),
-        }
+        with_header!(encap, header => header.write(out, inner_len, hash, inner_sum));
     }
 
     fn packet(encap: &Encap, inner: &[u8], hash: u16) -> Vec<u8> {
@@ -238,9 +278,23 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_stands_before_the_type_and_changes_nothing_behind_it() {
+        let vlan = VlanId::try_from(100).unwrap();
+        for (src, dst) in [("192.0.2.1", "192.0.2.10"), ("2001:db8::1", "2001:db8::10")] {
+            let plain = packet(&encap(src, dst, false), &[0x5a; 60], 0x1234);
+            let (src, dst) = (src.parse().unwrap(), dst.parse().unwrap());
+            let vni = Vni::try_from(0x00ab_cdef).unwrap();
+            let tagged = Encap::new(&outer(false, Some(vlan)), src, dst, vni).unwrap();
+            let tagged = packet(&tagged, &[0x5a; 60], 0x1234);
+            assert_eq!(tagged[..12], plain[..12]);
+            assert_eq!(tagged[12..16], [0x81, 0, 0, 100]);
+            assert_eq!(tagged[16..], plain[12..]);
+        }
+    }
+
+    #[test]
     fn mixed_families_make_no_header() {
-        let outer =
-            Outer { src_mac: SRC_MAC, dst_mac: DST_MAC, dst_port: 4789, udp6_zero_checksum: false };
+        let outer = outer(false, None);
         let (v4, v6) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
         assert!(Encap::new(&outer, v4, v6, Vni::try_from(1).unwrap()).is_none());
     }

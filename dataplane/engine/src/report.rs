@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::drop_reason::{Ended, Skipped, Unmirrored};
 use crate::latency::PackedLatency;
-use crate::units::Mac;
+use crate::snapshot::MemberHealth;
+use crate::units::{Mac, VlanId};
 
 /// All counters since the data plane started (or the offline run began), in configuration order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,8 +205,39 @@ pub struct NeighborState {
     pub target: String,
     /// Outer destination.
     pub address: IpAddr,
+    /// Outer source.
+    pub source: IpAddr,
+    /// What it takes.
+    pub health: MemberHealth,
+    /// Its part of the flows, beside the others'.
+    pub weight: u16,
+    /// The IP MTU of the way there, where it is less than the port's.
+    pub path_mtu: Option<u16>,
+    /// The next hops: several where routes of equal cost lead there, none while there is no way.
+    pub hops: Vec<HopState>,
+    /// Copies that were meant for it, sent or skipped, for all sessions together.
+    pub copies: u64,
+    /// Living flows that it got from a member that no longer takes them, where flows are
+    /// [sticky](crate::snapshot::BalanceSpec::sticky).
+    pub moved_flows: u64,
+}
+
+/// A next hop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HopState {
+    /// Its address; the tool's own where it is on the subnet.
+    pub via: IpAddr,
     /// The MAC address in use; `None` while it is not known.
     pub mac: Option<Mac>,
+    /// The tag of its VLAN.
+    pub vlan: Option<VlanId>,
+}
+
+impl NeighborState {
+    /// The MAC address of the first next hop that has one.
+    pub fn mac(&self) -> Option<Mac> {
+        self.hops.iter().find_map(|hop| hop.mac)
+    }
 }
 
 /// State of one packet pool.

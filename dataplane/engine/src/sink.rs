@@ -26,11 +26,11 @@ pub(crate) enum Means {
 /// Where the copies of one session go.
 pub(crate) struct Sink<'a> {
     session: &'a SessionView,
-    /// The outer header, when the target has but one tool.
+    /// The outer header, when there is but one path to the target.
     header: Option<&'a Encap>,
     /// Tags are to be left out, and there are some.
     strips: bool,
-    /// Frames that are not longer stay whole, where there is one tool; 0 where there are several.
+    /// Frames that are not longer stay whole, where there is one path; 0 where there are several.
     whole_len_max: usize,
     is_pooled: bool,
     /// Copies from so many bytes on are made by reference.
@@ -91,7 +91,11 @@ impl<'a> Sink<'a> {
                 return None;
             }
         };
-        let (header, whole_len_max) = match session.members.as_slice() {
+        let (header, whole_len_max) = match session.paths.as_slice() {
+            [] => {
+                skip(Skipped::NoMember, count);
+                return None;
+            }
             [only] if only.encap.is_none() => {
                 skip(Skipped::NoNeighbor, count);
                 return None;
@@ -147,11 +151,11 @@ impl<'a> Sink<'a> {
         len: usize,
         wanted: Wanted,
     ) -> Option<(&'a Encap, Plan)> {
-        let member = self.session.member(wanted.flow_hash);
-        let planned =
-            member.encap.as_ref().ok_or(Skipped::NoNeighbor).and_then(|encap| {
-                Ok((encap, copy::plan(self.session, member, len, wanted.strip)?))
-            });
+        let path = self.session.path(wanted.flow_hash).ok_or(Skipped::NoMember);
+        let planned = path.and_then(|path| {
+            let encap = path.encap.as_ref().ok_or(Skipped::NoNeighbor)?;
+            Ok((encap, copy::plan(self.session, path, len, wanted.strip)?))
+        });
         match planned {
             Ok((encap, plan)) => {
                 self.be_in_run_of(encap.header_len(), tool.outbox_mut(self.is_pooled));

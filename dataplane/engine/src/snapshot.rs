@@ -5,6 +5,7 @@
 //! trusted by nobody: [`crate::view::View::compile`] checks every index and range again.
 
 use std::net::IpAddr;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -124,6 +125,42 @@ pub struct PortSpec {
     pub mac: Option<Mac>,
     /// Underlay addresses with their subnets.
     pub addresses: Vec<IpNet>,
+    /// Next hops for targets off the subnets, at most one of each family.
+    pub gateways: Vec<IpAddr>,
+    /// It is on a trunk: what it sends carries this tag.
+    pub vlan: Option<VlanId>,
+    /// Its own interface of the kernel, through which the kernel speaks on this port; see [`KernelSpec`].
+    pub kernel: KernelSpec,
+}
+
+impl PortSpec {
+    /// A port of which nothing but this is said.
+    pub const fn new(name: String, device: Option<String>, mtu: u16) -> Self {
+        Self {
+            name,
+            device,
+            mtu,
+            mac: None,
+            addresses: Vec::new(),
+            gateways: Vec::new(),
+            vlan: None,
+            kernel: KernelSpec::Auto,
+        }
+    }
+}
+
+/// `[[port]] kernel_interface`: how the kernel takes part in a tool port's network (addresses, neighbours,
+/// routes, everything that is not a copy).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KernelSpec {
+    /// By the interface that the device sits on, where the kernel receives there too; else by one that
+    /// is made for it, with the port's name in its own.
+    #[default]
+    Auto,
+    /// By an interface of this name, which is made.
+    Named(String),
+    /// Not at all.
+    None,
 }
 
 /// `[[link]]`: frames received on one port leave by the other, unchanged.
@@ -161,6 +198,42 @@ pub struct TargetSpec {
     pub kind: TargetKind,
     /// The tools: exactly one for an interface, at least one for a load balancer.
     pub members: Vec<MemberSpec>,
+    /// How flows find their tool, where there are several.
+    pub balance: BalanceSpec,
+}
+
+/// How the flows to a load balancer are given to its members.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BalanceSpec {
+    /// What has to stay together.
+    pub affinity: Affinity,
+    /// Of VXLAN, GRE and GTP-U, the packet inside decides.
+    pub inner: bool,
+    /// Flows that live stay at their member when others come, go, or change.
+    pub sticky: bool,
+    /// What happens while no member is [`MemberHealth::Active`] or draining.
+    pub all_down: AllDown,
+}
+
+/// What reaches one member together; both directions always do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Affinity {
+    /// Addresses, protocol and ports; fragments by addresses and protocol.
+    #[default]
+    Flow,
+    /// Addresses alone: fragments stay with the rest of their conversation, and related flows of two
+    /// hosts together.
+    Hosts,
+}
+
+/// `[[tool]] all_down`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AllDown {
+    /// All members get their flows as if they were up.
+    #[default]
+    FailOpen,
+    /// Copies are skipped ([`crate::drop_reason::Skipped::NoMember`]).
+    Skip,
 }
 
 /// What kind of EC2 target it is: what is done with copies that exceed the MTU.
@@ -181,6 +254,29 @@ pub struct MemberSpec {
     pub source: IpAddr,
     /// Where the outer frame goes on the wire.
     pub neighbor: NeighborSpec,
+    /// Its part of the flows, beside the others'; 0: none.
+    pub weight: u16,
+    /// What it takes now.
+    pub health: MemberHealth,
+}
+
+impl MemberSpec {
+    /// A member of weight 1 that takes flows.
+    pub const fn new(address: IpAddr, source: IpAddr, neighbor: NeighborSpec) -> Self {
+        Self { address, source, neighbor, weight: 1, health: MemberHealth::Active }
+    }
+}
+
+/// What a member takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberHealth {
+    /// Flows, old and new.
+    #[default]
+    Active,
+    /// Flows that it has already; without [`BalanceSpec::sticky`] nobody knows them: none.
+    Draining,
+    /// None.
+    Down,
 }
 
 /// How the outer destination MAC is found.
@@ -219,6 +315,19 @@ pub struct SessionSpec {
     pub vni: Vni,
     /// EC2 `PacketLength`: bytes kept from the inner Ethernet header on.
     pub packet_length: Option<u32>,
+    /// The most that it may send.
+    pub rate_limit: Option<RateLimit>,
+    /// Of so many flows one is mirrored, chosen by the flow's hash; both directions together.
+    pub sample: Option<NonZeroU16>,
+}
+
+/// The tag `linetap:rate-limit` of a session: two token buckets, each of which may be absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimit {
+    /// Inner bytes a second.
+    pub bytes: Option<NonZeroU64>,
+    /// Copies a second.
+    pub packets: Option<NonZeroU64>,
 }
 
 /// `[vxlan]`.

@@ -166,6 +166,10 @@ index!(
     TargetIndex(u16)
 );
 index!(
+    /// Position among the members of all targets, in the order of `Snapshot::targets`.
+    ToolIndex(u32)
+);
+index!(
     /// Position in `Snapshot::filters`.
     FilterIndex(u32)
 );

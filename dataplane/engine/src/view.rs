@@ -1,58 +1,22 @@
 //! The read-only form of a snapshot that workers poll with: everything looked up, nothing searched.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::claims::PortSources;
-use crate::encap::{Encap, Outer, inner_len_max};
 use crate::exempt::Exempt;
+use crate::neighbors::Neighbors;
 use crate::order::Order;
+use crate::path::{TargetView, targets};
 use crate::rule::Direction;
 use crate::rule_table::{CompiledTable, RuleTable, TABLE_RULES_MAX, TableRule};
-use crate::snapshot::{NeighborSpec, SessionSpec, Snapshot, TargetKind};
-use crate::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, SessionIndex};
+use crate::snapshot::{SessionSpec, Snapshot, TargetKind};
+use crate::units::{FilterIndex, InterfaceIndex, PortIndex, SessionIndex};
 
 /// Bytes that a load-balancer target keeps unless the session says otherwise (EC2 `PacketLength`).
 const LOAD_BALANCER_PACKET_LENGTH: u32 = 8500;
-/// Offline, every neighbour that is not configured has this address.
-const OFFLINE_NEIGHBOR: Mac = Mac([0x02, 0, 0, 0, 0, 0xfe]);
-/// Offline, every port that has none configured has this address.
-const OFFLINE_PORT: Mac = Mac([0x02, 0, 0, 0, 0, 0x01]);
-
-/// The link-layer addresses that a view is compiled with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Neighbors {
-    /// What each port sends from, by [`PortIndex`].
-    pub port_macs: Vec<Mac>,
-    /// Where copies to a tool's address go, for tools whose neighbour is resolved and known.
-    pub known: HashMap<(PortIndex, IpAddr), Mac>,
-}
-
-impl Neighbors {
-    /// Those of offline mirroring, where nothing can be resolved.
-    pub fn offline(snapshot: &Snapshot) -> Self {
-        let tools = snapshot.targets.iter();
-        Self {
-            port_macs: snapshot.ports.iter().map(|port| port.mac.unwrap_or(OFFLINE_PORT)).collect(),
-            known: tools
-                .flat_map(|target| {
-                    target.members.iter().map(|member| (target.port, member.address))
-                })
-                .map(|tool| (tool, OFFLINE_NEIGHBOR))
-                .collect(),
-        }
-    }
-
-    /// The address to which copies for a tool go; `None` while it is not known.
-    pub fn resolve(&self, port: PortIndex, address: IpAddr, spec: &NeighborSpec) -> Option<Mac> {
-        match spec {
-            NeighborSpec::Fixed(mac) => Some(*mac),
-            NeighborSpec::Resolve(_) => self.known.get(&(port, address)).copied(),
-        }
-    }
-}
 
 /// A compiled snapshot. Shared by all workers, changed by none.
 #[derive(Debug)]
@@ -68,6 +32,8 @@ pub struct View<T = CompiledTable> {
     /// By [`SessionIndex`].
     pub sessions: Vec<SessionView>,
     sources: Vec<SourceView<T>>,
+    /// By [`crate::units::TargetIndex`].
+    targets: Vec<Arc<TargetView>>,
     rules: usize,
 }
 
@@ -81,6 +47,8 @@ struct SourceView<T> {
     amazon_dns: Option<SessionIndex>,
 }
 
+pub use crate::path::PathView;
+
 /// What the copy stage needs of a session.
 #[derive(Debug)]
 pub struct SessionView {
@@ -90,29 +58,19 @@ pub struct SessionView {
     pub truncates_to_mtu: bool,
     /// The most bytes that a copy keeps, from the inner Ethernet header on.
     pub snap_len: usize,
-    /// Its target's tools; not empty.
-    pub members: Vec<MemberView>,
-}
-
-/// One tool, as one session sends to it.
-#[derive(Debug)]
-pub struct MemberView {
-    /// The most inner bytes that the tool port's MTU leaves.
-    pub inner_len_max: usize,
-    /// Frames that are not longer stay whole: they exceed neither the MTU nor the session's
-    /// `snap_len`.
-    pub whole_len_max: usize,
-    /// The outer header; `None` while the neighbour is not known.
-    pub encap: Option<Encap>,
+    /// The ways to its target's tools; empty where no tool takes flows.
+    pub paths: Vec<PathView>,
+    /// By the hash of a flow: its path; `None` where there is one path at most.
+    pub table: Option<Arc<[u16]>>,
 }
 
 impl SessionView {
-    /// The tool for a flow.
+    /// The way that a flow's copies go; `None` where no tool takes flows.
     #[inline]
-    pub fn member(&self, flow_hash: u16) -> &MemberView {
-        match self.members.as_slice() {
-            [only] => only,
-            members => &members[usize::from(flow_hash) % members.len()],
+    pub fn path(&self, flow_hash: u16) -> Option<&PathView> {
+        match &self.table {
+            None => self.paths.first(),
+            Some(table) => self.paths.get(usize::from(*table.get(usize::from(flow_hash))?)),
         }
     }
 }
@@ -120,20 +78,21 @@ impl SessionView {
 impl<T: RuleTable> View<T> {
     /// Compiles a snapshot. Errors: all its faults, a sentence each. Thread: publisher.
     pub fn compile(snapshot: &Snapshot, neighbors: &Neighbors) -> Result<Self, Vec<String>> {
-        Self::new(snapshot, neighbors, &HashMap::new())
+        Self::new(snapshot, neighbors, &HashMap::new(), &[])
     }
 
     /// Compiles a snapshot that differs little from this view's: rule tables share what did not
     /// change. Errors and thread: as of [`View::compile`].
     pub fn update(&self, snapshot: &Snapshot, neighbors: &Neighbors) -> Result<Self, Vec<String>> {
         let before = self.sources.iter().map(|source| (source.interface.as_str(), source));
-        Self::new(snapshot, neighbors, &before.collect())
+        Self::new(snapshot, neighbors, &before.collect(), &self.targets)
     }
 
     fn new(
         snapshot: &Snapshot,
         neighbors: &Neighbors,
         before: &HashMap<&str, &SourceView<T>>,
+        targets_before: &[Arc<TargetView>],
     ) -> Result<Self, Vec<String>> {
         let mut faults = snapshot.faults();
         if !faults.is_empty() {
@@ -144,13 +103,16 @@ impl<T: RuleTable> View<T> {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let underlay = snapshot.ports.iter().flat_map(|port| &port.addresses);
+        let targets = targets(snapshot, neighbors, targets_before);
+        let underlay = snapshot.ports.iter().flat_map(|port| &port.addresses).map(IpNet::addr);
+        let underlay = underlay.chain(neighbors.addresses.iter().copied());
         Ok(Self {
             epoch: snapshot.epoch,
             keep_inner_vlan: snapshot.vxlan.keep_inner_vlan,
-            exempt: Exempt::new(&snapshot.exempt, snapshot.vxlan.port, underlay.map(IpNet::addr)),
+            exempt: Exempt::new(&snapshot.exempt, snapshot.vxlan.port, underlay),
             ports,
-            sessions: compile_sessions(snapshot, neighbors),
+            sessions: compile_sessions(snapshot, &targets),
+            targets,
             sources,
             rules: snapshot.rules.len(),
         })
@@ -170,6 +132,11 @@ impl<T: RuleTable> View<T> {
     #[inline]
     pub fn amazon_dns(&self, interface: InterfaceIndex) -> Option<SessionIndex> {
         self.sources[interface.at()].amazon_dns
+    }
+
+    /// How many tools its targets have, all together.
+    pub fn tools(&self) -> usize {
+        self.targets.iter().map(|target| target.tools()).sum()
     }
 
     /// How many rules its snapshot has.
@@ -264,7 +231,7 @@ fn compile_sources<T: RuleTable>(
     sources
 }
 
-fn compile_sessions(snapshot: &Snapshot, neighbors: &Neighbors) -> Vec<SessionView> {
+fn compile_sessions(snapshot: &Snapshot, targets: &[Arc<TargetView>]) -> Vec<SessionView> {
     let compile = |session: &SessionSpec| {
         let target = &snapshot.targets[session.target.at()];
         let default = match target.kind {
@@ -272,41 +239,14 @@ fn compile_sessions(snapshot: &Snapshot, neighbors: &Neighbors) -> Vec<SessionVi
             TargetKind::LoadBalancer => LOAD_BALANCER_PACKET_LENGTH,
         };
         let snap_len = session.packet_length.unwrap_or(default) as usize;
+        let view = &targets[session.target.at()];
         SessionView {
             port: target.port,
             truncates_to_mtu: target.kind == TargetKind::Interface,
             snap_len,
-            members: compile_members(snapshot, neighbors, session, snap_len),
+            paths: view.paths(&snapshot.vxlan, session.vni, snap_len),
+            table: view.table.clone(),
         }
     };
     snapshot.sessions.iter().map(compile).collect()
-}
-
-fn compile_members(
-    snapshot: &Snapshot,
-    neighbors: &Neighbors,
-    session: &SessionSpec,
-    snap_len: usize,
-) -> Vec<MemberView> {
-    let target = &snapshot.targets[session.target.at()];
-    let port = &snapshot.ports[target.port.at()];
-    let src_mac = neighbors.port_macs.get(target.port.at()).copied().unwrap_or(OFFLINE_PORT);
-    let members = target.members.iter().map(|member| {
-        let dst_mac = neighbors.resolve(target.port, member.address, &member.neighbor);
-        let inner_len_max = inner_len_max(port.mtu, member.address);
-        MemberView {
-            inner_len_max,
-            whole_len_max: inner_len_max.min(snap_len),
-            encap: dst_mac.and_then(|dst_mac| {
-                let outer = Outer {
-                    src_mac,
-                    dst_mac,
-                    dst_port: snapshot.vxlan.port,
-                    udp6_zero_checksum: snapshot.vxlan.udp6_zero_checksum,
-                };
-                Encap::new(&outer, member.source, member.address, session.vni)
-            }),
-        }
-    });
-    members.collect()
 }

@@ -159,7 +159,7 @@ fn tenths(part: u64, whole: u64) -> String {
 fn neighbors(live: &LiveReport) -> Table {
     let mut table = table(&["TARGET", "ADDRESS", "NEIGHBOR"]);
     for neighbor in &live.neighbors {
-        let mac = neighbor.mac.map_or("not known yet".to_owned(), |mac| mac.to_string());
+        let mac = neighbor.mac().map_or("not known yet".to_owned(), |mac| mac.to_string());
         table.add_row([neighbor.target.clone(), neighbor.address.to_string(), mac]);
     }
     table

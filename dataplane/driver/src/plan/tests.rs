@@ -5,13 +5,10 @@ use engine::snapshot::{DataplaneSpec, ExemptSpec, LinkSpec, VxlanSpec};
 /// Two ports on a link, a tool port and a span, two workers.
 fn snapshot(devices: [&str; 4], mtu: u16) -> Snapshot {
     let names = ["lan", "wan", "tool", "span"];
-    let ports = names.iter().zip(devices).map(|(name, device)| PortSpec {
-        name: (*name).to_owned(),
-        device: Some(device.to_owned()),
-        mtu,
-        mac: None,
-        addresses: vec![],
-    });
+    let ports = names
+        .iter()
+        .zip(devices)
+        .map(|(name, device)| PortSpec::new((*name).to_owned(), Some(device.to_owned()), mtu));
     Snapshot {
         epoch: 1,
         appliance_id: "t".to_owned(),

@@ -183,8 +183,7 @@ pub(crate) fn ask(line: &str) -> String {
 
 /// A port without address.
 pub(crate) fn port(name: &str, device: &str, mtu: u16) -> PortSpec {
-    let (name, device) = (name.to_owned(), Some(device.to_owned()));
-    PortSpec { name, device, mtu, mac: None, addresses: vec![] }
+    PortSpec::new(name.to_owned(), Some(device.to_owned()), mtu)
 }
 
 /// One worker, and a wire between the first two of the ports.

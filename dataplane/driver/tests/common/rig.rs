@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 use driver::hardware::{Hardware, WorkerParts, plan};
 use driver::{Dpdk, Mbuf, Mempool, RxQueue, TxQueue, WorkerThread};
 use engine::burst::Burst;
+use engine::neighbors::Neighbors;
 use engine::port::{Mbuf as _, Mempool as _, RxQueue as _, TxQueue as _};
 use engine::report::Report;
 use engine::roster::{Roster, WorkerEnd};
 use engine::rule::{Direction, FilterRule, PortRange, RuleAction};
 use engine::snapshot::{
-    FilterSpec, IdleSpec, InterfaceSpec, MemberSpec, NeighborSpec, PortSpec, SessionSpec, Snapshot,
-    TargetKind, TargetSpec,
+    BalanceSpec, FilterSpec, IdleSpec, InterfaceSpec, MemberSpec, NeighborSpec, PortSpec,
+    SessionSpec, Snapshot, TargetKind, TargetSpec,
 };
 use engine::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, TargetIndex, Vni};
-use engine::view::{Neighbors, View};
+use engine::view::View;
 use engine::worker::Worker;
 
 use super::{alone, eal_of, pool, port, wire};
@@ -49,16 +50,17 @@ pub(crate) fn wire_and_tools(tools: usize, mtu: u16) -> Snapshot {
     for (tool, at) in (0..tools).zip(TOOL.0..) {
         let PortSpec { addresses, .. } = &mut snapshot.ports[usize::from(at)];
         *addresses = vec![format!("192.0.{tool}.1/24").parse().unwrap()];
-        let member = MemberSpec {
-            address: format!("192.0.{tool}.10").parse().unwrap(),
-            source: format!("192.0.{tool}.1").parse().unwrap(),
-            neighbor: NeighborSpec::Fixed(Mac([2, 0, 0, 0, 0x0b, 1])),
-        };
+        let member = MemberSpec::new(
+            format!("192.0.{tool}.10").parse().unwrap(),
+            format!("192.0.{tool}.1").parse().unwrap(),
+            NeighborSpec::Fixed(Mac([2, 0, 0, 0, 0x0b, 1])),
+        );
         snapshot.targets.push(TargetSpec {
             id: format!("t{tool}"),
             port: PortIndex(at),
             kind: TargetKind::Interface,
             members: vec![member],
+            balance: BalanceSpec::default(),
         });
     }
     snapshot
@@ -95,6 +97,8 @@ pub(crate) fn mirror(
         number: at as u16 + 1,
         vni: Vni::try_from(at).unwrap(),
         packet_length: None,
+        rate_limit: None,
+        sample: None,
     });
     snapshot.sessions.last_mut().unwrap()
 }

@@ -7,7 +7,7 @@ use crate::burst::BURST_MAX;
 use crate::copies::{Copies, Wanted};
 use crate::copy::{self, Plan};
 use crate::drop_reason::Skipped;
-use crate::encap::{Encap, Header};
+use crate::encap::{Encap, Header, with_header};
 use crate::outbox::mark;
 use crate::port::{Devices, Mbuf};
 use crate::tool::ToolPort;
@@ -65,10 +65,10 @@ impl Sink<'_> {
         frame: &mut D::Mbuf,
         wanted: Wanted,
     ) {
+        let wanted = self.heed(wanted);
         match self.header {
-            Some(Encap::V4(header)) => self.copy(tool, header, frame, self.heed(wanted)),
-            Some(Encap::V6(header)) => self.copy(tool, header, frame, self.heed(wanted)),
-            None => self.copy_any(tool, frame, self.heed(wanted)),
+            Some(encap) => with_header!(encap, header => self.copy(tool, header, frame, wanted)),
+            None => self.copy_any(tool, frame, wanted),
         }
     }
 
@@ -94,10 +94,10 @@ impl Sink<'_> {
         frame: D::Mbuf,
         wanted: Wanted,
     ) {
+        let wanted = self.heed(wanted);
         match self.header {
-            Some(Encap::V4(header)) => self.give(tool, header, frame, self.heed(wanted)),
-            Some(Encap::V6(header)) => self.give(tool, header, frame, self.heed(wanted)),
-            None => self.give_any(tool, frame, self.heed(wanted)),
+            Some(encap) => with_header!(encap, header => self.give(tool, header, frame, wanted)),
+            None => self.give_any(tool, frame, wanted),
         }
     }
 
@@ -144,10 +144,7 @@ impl Sink<'_> {
         let len = frame.len();
         let Some((encap, plan)) = self.plan(tool, len, wanted) else { return };
         if usize::from(plan.inner_len) == len && len >= self.share_len_min {
-            let is_done = match encap {
-                Encap::V4(header) => self.share(tool, header, frame, wanted),
-                Encap::V6(header) => self.share(tool, header, frame, wanted),
-            };
+            let is_done = with_header!(encap, header => self.share(tool, header, frame, wanted));
             if is_done {
                 return;
             }
@@ -211,10 +208,9 @@ impl Sink<'_> {
         let Some((encap, mut plan)) = self.plan(tool, frame.len(), wanted) else { return };
         let is_sendable = frame.is_contiguous() || tool.outbox_mut(self.is_pooled).takes_chains();
         if is_sendable && copy::can_strip_in_place(&frame, plan.strip) {
-            let is_done = match encap {
-                Encap::V4(header) => copy::prepend(&mut frame, header, plan, wanted.flow_hash),
-                Encap::V6(header) => copy::prepend(&mut frame, header, plan, wanted.flow_hash),
-            };
+            let hash = wanted.flow_hash;
+            let is_done =
+                with_header!(encap, header => copy::prepend(&mut frame, header, plan, hash));
             if is_done {
                 return self.push_planned(tool, frame, plan);
             }
@@ -232,10 +228,9 @@ impl Sink<'_> {
         wanted: Wanted,
     ) {
         let made = tool.empty().and_then(|mut empty| {
-            let fits = match encap {
-                Encap::V4(header) => copy::copy(&mut empty, frame, header, plan, wanted.flow_hash),
-                Encap::V6(header) => copy::copy(&mut empty, frame, header, plan, wanted.flow_hash),
-            };
+            let hash = wanted.flow_hash;
+            let fits =
+                with_header!(encap, header => copy::copy(&mut empty, frame, header, plan, hash));
             fits.then_some(empty)
         });
         match made {

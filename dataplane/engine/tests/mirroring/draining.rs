@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use engine::neighbors::Neighbors;
 use engine::sim::SimClock;
 use engine::units::PortIndex;
-use engine::view::{Neighbors, View};
+use engine::view::View;
 
 use crate::scenario::{Appliance, Behaviour, LAN, MAC_A, SPAN, TOOL, WAN, snapshot};
 use crate::{OTHER, conserves, udp};

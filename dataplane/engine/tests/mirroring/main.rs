@@ -14,11 +14,12 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use engine::drop_reason::{Ended, Skipped, Unmirrored};
+use engine::neighbors::Neighbors;
 use engine::report::Report;
 use engine::rule::{Direction, FilterRule, PortRange, RuleAction};
 use engine::sim::{SentFrame, TxFaults};
 use engine::units::{Mac, PortIndex};
-use engine::view::{Neighbors, View};
+use engine::view::View;
 use proptest::prelude::*;
 use scenario::{
     Appliance, Behaviour, LAN, MAC_A, MAC_C, MAC_E, SPAN, TOOL, VLAN_B, WAN, rule, snapshot,

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use engine::idling::AWAKE_ROUNDS;
 use engine::latency::Latency;
+use engine::neighbors::Neighbors;
 use engine::report::{Report, RxQueueReport, TxQueueReport, WorkerState};
 use engine::roster::Roster;
 use engine::sim::{Sim, SimClock, SimOutput, SimPool, TxFaults};
 use engine::snapshot::IdleSpec;
 use engine::tool::ToolPort;
 use engine::units::PortIndex;
-use engine::view::{Neighbors, View};
+use engine::view::View;
 use engine::worker::Worker;
 
 use crate::scenario::{Appliance, Behaviour, LAN, MAC_A, SPAN, TOOL, WAN, feed, snapshot, worker};

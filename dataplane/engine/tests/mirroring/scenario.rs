@@ -3,17 +3,18 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
+use engine::neighbors::Neighbors;
 use engine::report::Report;
 use engine::roster::{Roster, WorkerEnd};
 use engine::rule::{Direction, FilterRule, PortRange, RuleAction};
 use engine::sim::{SentFrame, Sim, SimFeed, SimOutput, SimPool, TxFaults, capture_of};
 use engine::snapshot::{
-    DataplaneSpec, ExemptSpec, FilterSpec, InterfaceSpec, LinkSpec, MemberSpec, NeighborSpec,
-    PortSpec, Role, SessionSpec, Snapshot, TargetKind, TargetSpec, VxlanSpec,
+    BalanceSpec, DataplaneSpec, ExemptSpec, FilterSpec, InterfaceSpec, LinkSpec, MemberSpec,
+    NeighborSpec, PortSpec, Role, SessionSpec, Snapshot, TargetKind, TargetSpec, VxlanSpec,
 };
 use engine::tool::{Sharing, ToolPort};
 use engine::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, TargetIndex, VlanId, Vni};
-use engine::view::{Neighbors, View};
+use engine::view::View;
 use engine::worker::{Lane, Worker};
 
 pub const LAN: PortIndex = PortIndex(0);
@@ -34,7 +35,7 @@ fn port(name: &str) -> PortSpec {
         "tool" => vec!["192.0.2.1/24".parse().unwrap(), "2001:db8::1/64".parse().unwrap()],
         _ => Vec::new(),
     };
-    PortSpec { name: name.into(), device: None, mtu: 1500, mac: None, addresses }
+    PortSpec { addresses, ..PortSpec::new(name.into(), None, 1500) }
 }
 
 fn interface(id: &str, port: PortIndex, mac: Option<Mac>, vlan: Option<u16>) -> InterfaceSpec {
@@ -49,9 +50,10 @@ fn target(id: &str, kind: TargetKind, tools: &[(&str, &str)]) -> TargetSpec {
     let member = |(address, source): &(&str, &str)| {
         let address = address.parse().unwrap();
         let neighbor = NeighborSpec::Resolve(address);
-        MemberSpec { address, source: source.parse().unwrap(), neighbor }
+        MemberSpec::new(address, source.parse().unwrap(), neighbor)
     };
-    TargetSpec { id: id.into(), port: TOOL, kind, members: tools.iter().map(member).collect() }
+    let members = tools.iter().map(member).collect();
+    TargetSpec { id: id.into(), port: TOOL, kind, members, balance: BalanceSpec::default() }
 }
 
 fn session(id: &str, interface: u16, target: u16, filter: u32, number: u16) -> SessionSpec {
@@ -63,6 +65,8 @@ fn session(id: &str, interface: u16, target: u16, filter: u32, number: u16) -> S
         number,
         vni: Vni::try_from(u32::from(number) + 100 * u32::from(interface)).unwrap(),
         packet_length: (number == 2).then_some(96),
+        rate_limit: None,
+        sample: None,
     }
 }
 

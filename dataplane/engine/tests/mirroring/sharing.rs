@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use engine::drop_reason::{Ended, Skipped};
+use engine::neighbors::Neighbors;
 use engine::sim::TxFaults;
 use engine::snapshot::Snapshot;
 use engine::units::{PortIndex, TargetIndex};
-use engine::view::Neighbors;
 
 use crate::scenario::{Appliance, Behaviour, LAN, LEADS, MAC_A, TOOL, VLAN_B, WAN, snapshot};
 use crate::{OTHER, conserves, udp};

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use engine::drop_reason::Ended;
 use engine::flow_key::Addresses;
+use engine::neighbors::Neighbors;
 use engine::parse::dissect;
 use engine::report::Report;
 use engine::roster::Roster;
@@ -15,7 +16,7 @@ use engine::snapshot::{Role, Snapshot};
 use engine::spreader::{Share, Spreader};
 use engine::tool::ToolPort;
 use engine::units::{Mac, PortIndex};
-use engine::view::{Neighbors, View};
+use engine::view::View;
 use engine::worker::{Lane, Worker};
 use proptest::prelude::*;
 

@@ -12,11 +12,12 @@ use driver::hardware::{Hardware, LivePort, WorkerParts};
 use driver::plan::PortPlan;
 use driver::{Eal, Mempool, free_pools};
 use engine::latency::{Latency, PackedLatency};
-use engine::report::{LiveReport, NeighborState, PoolState, PortState, Report};
+use engine::neighbors::{Hop, Neighbors};
+use engine::report::{HopState, LiveReport, NeighborState, PoolState, PortState, Report};
 use engine::roster::Roster;
 use engine::snapshot::{MemberSpec, NeighborSpec, Snapshot};
 use engine::units::PortIndex;
-use engine::view::{Neighbors, View};
+use engine::view::View;
 
 use crate::crew::Crew;
 use crate::publisher::sentences;
@@ -243,10 +244,20 @@ impl Dataplane {
                 xstats: live.port.xstats(),
             }
         });
-        let neighbors = members(self.snapshot()).map(|(target, port, member)| NeighborState {
-            target: target.to_owned(),
-            address: member.address,
-            mac: self.neighbors.resolve(port, member.address, &member.neighbor),
+        let neighbors = members(self.snapshot()).map(|(target, port, member)| {
+            let way = self.neighbors.way(port, member);
+            let hop = |hop: &Hop| HopState { via: hop.via, mac: hop.mac, vlan: hop.vlan };
+            NeighborState {
+                target: target.to_owned(),
+                address: member.address,
+                source: way.source.unwrap_or(member.source),
+                health: member.health,
+                weight: member.weight,
+                path_mtu: way.mtu,
+                hops: way.hops.iter().map(hop).collect(),
+                copies: 0,
+                moved_flows: 0,
+            }
         });
         LiveReport {
             uptime_s: self.started.elapsed().as_secs(),

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
 
+use engine::neighbors::{Hop, Way};
 use engine::units::{Mac, PortIndex};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use netlink_packet_route::link::LinkAttribute;
@@ -49,7 +50,7 @@ pub(crate) struct Wanted {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Known {
     /// Where copies for a tool go.
-    pub(crate) neighbors: HashMap<(PortIndex, IpAddr), Mac>,
+    pub(crate) neighbors: HashMap<(PortIndex, IpAddr), Way>,
     /// The tool ports' own addresses.
     pub(crate) port_macs: HashMap<PortIndex, Mac>,
 }
@@ -159,7 +160,8 @@ async fn read(kernel: &Handle, wanted: &[Wanted]) -> Result<Known, rtnetlink::Er
             .copied()
             .unwrap_or((None, NeighbourState::None));
         if let Some(mac) = mac {
-            known.neighbors.insert((tool.port, tool.address), mac);
+            let hops = vec![Hop::only(next_hop, Some(mac))];
+            known.neighbors.insert((tool.port, tool.address), Way { hops, ..Way::default() });
         }
         if is_to_be_resolved(state) {
             resolve(kernel, tool.interface, next_hop).await;

@@ -1,0 +1,173 @@
+//! The ways from a target to its tools: a path for each tool and next hop, and the table by which
+//! flows find theirs.
+
+use std::sync::Arc;
+
+use crate::balance::{SLOTS, Taker, maglev, rendezvous};
+use crate::encap::{Encap, Outer, inner_len_max};
+use crate::neighbors::{Hop, Neighbors, Way};
+use crate::snapshot::{AllDown, MemberHealth, MemberSpec, Snapshot, TargetSpec, VxlanSpec};
+use crate::units::{Mac, ToolIndex, VlanId, Vni};
+
+/// One way to one tool, as one session sends by it.
+#[derive(Debug)]
+pub struct PathView {
+    /// The tool, among those of all targets.
+    pub tool: ToolIndex,
+    /// The most inner bytes that the MTU of port and path leaves.
+    pub inner_len_max: usize,
+    /// Frames that are not longer stay whole: they exceed neither the MTU nor the session's
+    /// `snap_len`.
+    pub whole_len_max: usize,
+    /// The outer header; `None` while the neighbour is not known.
+    pub encap: Option<Encap>,
+}
+
+/// The same for all sessions to one target.
+#[derive(Debug)]
+pub(crate) struct TargetView {
+    /// What it was made of: as long as that stays, so does the table.
+    made_of: Ingredients,
+    /// Which tool and which of its next hops each path leads by.
+    paths: Vec<Path>,
+    /// By the hash of a flow: its path; `None` where there is one path at most.
+    pub(crate) table: Option<Arc<[u16]>>,
+}
+
+/// What the paths of a target depend on.
+#[derive(Debug, PartialEq, Eq)]
+struct Ingredients {
+    spec: TargetSpec,
+    ways: Vec<Way>,
+    /// The place of its first tool among all.
+    first: ToolIndex,
+    mtu: u16,
+    mac: Mac,
+    vlan: Option<VlanId>,
+}
+
+#[derive(Debug)]
+struct Path {
+    /// Place of the tool among the target's members.
+    member: usize,
+    /// `None` while there is no way.
+    hop: Option<Hop>,
+}
+
+/// The paths of all targets; those that are as in `before` are taken from there.
+pub(crate) fn targets(
+    snapshot: &Snapshot,
+    neighbors: &Neighbors,
+    before: &[Arc<TargetView>],
+) -> Vec<Arc<TargetView>> {
+    let mut first = 0;
+    let compile = |(at, spec): (usize, &TargetSpec)| {
+        let port = &snapshot.ports[spec.port.at()];
+        let made_of = Ingredients {
+            spec: spec.clone(),
+            ways: spec.members.iter().map(|it| neighbors.way(spec.port, it)).collect(),
+            first: ToolIndex(first),
+            mtu: port.mtu,
+            mac: neighbors.port_mac(spec.port),
+            vlan: port.vlan,
+        };
+        first += spec.members.len() as u32;
+        match before.get(at).filter(|before| before.made_of == made_of) {
+            Some(same) => Arc::clone(same),
+            None => Arc::new(TargetView::new(made_of)),
+        }
+    };
+    snapshot.targets.iter().enumerate().map(compile).collect()
+}
+
+impl TargetView {
+    fn new(made_of: Ingredients) -> Self {
+        let takers = takers(&made_of.spec);
+        let slots = if takers.len() == 1 { None } else { maglev(&takers) };
+        let is_needed =
+            |at: usize| slots.is_some() || takers.get(at).is_some_and(|it| it.weight > 0);
+        let mut paths = Vec::new();
+        // Of each tool, the place of its first path.
+        let mut firsts = Vec::with_capacity(takers.len());
+        for (member, way) in made_of.ways.iter().enumerate().filter(|(at, _)| is_needed(*at)) {
+            firsts.push(paths.len());
+            if way.hops.is_empty() {
+                paths.push(Path { member, hop: None });
+            }
+            paths.extend(way.hops.iter().map(|hop| Path { member, hop: Some(hop.clone()) }));
+        }
+        // What has more paths than that has them for nothing.
+        paths.truncate(u16::MAX.into());
+        let table = (paths.len() > 1).then(|| {
+            let hops: Vec<Vec<Taker>> = made_of.ways.iter().map(usable_hops).collect();
+            let path = |slot: usize| {
+                let member = slots.as_ref().map_or(0, |slots| usize::from(slots[slot]));
+                let hop = rendezvous(&hops[member], slot).unwrap_or(0);
+                u16::try_from(firsts[member] + hop).unwrap_or(0)
+            };
+            (0..SLOTS).map(path).collect()
+        });
+        Self { made_of, paths, table }
+    }
+
+    /// How many tools it has.
+    pub(crate) fn tools(&self) -> usize {
+        self.made_of.spec.members.len()
+    }
+
+    /// The paths of one session.
+    pub(crate) fn paths(&self, vxlan: &VxlanSpec, vni: Vni, snap_len: usize) -> Vec<PathView> {
+        self.paths.iter().map(|path| self.path(path, vxlan, vni, snap_len)).collect()
+    }
+
+    fn path(&self, path: &Path, vxlan: &VxlanSpec, vni: Vni, snap_len: usize) -> PathView {
+        let Ingredients { spec, ways, first, mtu, mac, vlan } = &self.made_of;
+        let MemberSpec { address, source, .. } = spec.members[path.member];
+        let way = &ways[path.member];
+        let mtu = way.mtu.map_or(*mtu, |of_path| of_path.min(*mtu));
+        let inner_len_max = inner_len_max(mtu, address);
+        let encap = path.hop.as_ref().and_then(|hop| {
+            let outer = Outer {
+                src_mac: hop.source_mac.unwrap_or(*mac),
+                dst_mac: hop.mac?,
+                vlan: hop.vlan.or(*vlan),
+                dst_port: vxlan.port,
+                udp6_zero_checksum: vxlan.udp6_zero_checksum,
+            };
+            Encap::new(&outer, way.source.unwrap_or(source), address, vni)
+        });
+        PathView {
+            tool: ToolIndex(first.0 + path.member as u32),
+            inner_len_max,
+            whole_len_max: inner_len_max.min(snap_len),
+            encap,
+        }
+    }
+}
+
+/// Who takes the flows of a target now: the active members; none of them left, those that drain; none
+/// of those either, all or nobody.
+fn takers(spec: &TargetSpec) -> Vec<Taker> {
+    let with = |takes: &dyn Fn(&MemberSpec) -> bool| -> Vec<Taker> {
+        let weight = |member: &MemberSpec| if takes(member) { member.weight } else { 0 };
+        let taker = |member: &MemberSpec| Taker { address: member.address, weight: weight(member) };
+        spec.members.iter().map(taker).collect()
+    };
+    let is_some = |takers: &Vec<Taker>| takers.iter().any(|taker| taker.weight > 0);
+    let active = with(&|member| member.health == MemberHealth::Active);
+    if is_some(&active) {
+        return active;
+    }
+    let draining = with(&|member| member.health == MemberHealth::Draining);
+    if is_some(&draining) || spec.balance.all_down == AllDown::Skip {
+        return draining;
+    }
+    with(&|_| true)
+}
+
+/// The next hops that have an address; all of them while none has.
+fn usable_hops(way: &Way) -> Vec<Taker> {
+    let is_any = way.hops.iter().any(|hop| hop.mac.is_some());
+    let weight = |hop: &Hop| if hop.mac.is_some() || !is_any { hop.weight.max(1) } else { 0 };
+    way.hops.iter().map(|hop| Taker { address: hop.via, weight: weight(hop) }).collect()
+}
