@@ -58,7 +58,11 @@ impl Sink<'_> {
     }
 
     /// Makes a copy of a frame that stays.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the loop over a burst keeps in registers what it needs"
+    )]
+    #[inline(always)]
     pub(crate) fn copy_one<D: Devices>(
         &mut self,
         tool: &mut ToolPort<D>,
@@ -67,8 +71,10 @@ impl Sink<'_> {
     ) {
         let wanted = self.heed(wanted);
         match self.header {
-            Some(encap) => with_header!(encap, header => self.copy(tool, header, frame, wanted)),
-            None => self.copy_any(tool, frame, wanted),
+            Some(Encap::V4(header)) => self.copy(tool, header, frame, wanted),
+            Some(Encap::V6(header)) => self.copy(tool, header, frame, wanted),
+            // Rarer, and each kind more costs all others.
+            _ => self.copy_any(tool, frame, wanted),
         }
     }
 
@@ -96,8 +102,10 @@ impl Sink<'_> {
     ) {
         let wanted = self.heed(wanted);
         match self.header {
-            Some(encap) => with_header!(encap, header => self.give(tool, header, frame, wanted)),
-            None => self.give_any(tool, frame, wanted),
+            Some(Encap::V4(header)) => self.give(tool, header, frame, wanted),
+            Some(Encap::V6(header)) => self.give(tool, header, frame, wanted),
+            // Rarer, and each kind more costs all others.
+            _ => self.give_any(tool, frame, wanted),
         }
     }
 
