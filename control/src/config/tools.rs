@@ -10,11 +10,16 @@ use ipnet::IpNet;
 use super::ports::{ADDRESS_FORM, MAC_FORM, Port, Ports, family, is_host, station};
 use super::table::{Placed, Table};
 use super::wires::Role;
-use super::{Mode, OFFLINE_NEIGHBOR_MAC, Tool};
+use super::{HealthCheck, Mode, OFFLINE_NEIGHBOR_MAC, Tool, health};
 use crate::fault::quoted;
 
 /// Reads all `[[tool]]`; also tells whether each one's id could be read.
-pub(super) fn read(root: &Table<'_>, ports: &Ports, mode: Mode) -> (Vec<Tool>, bool) {
+pub(super) fn read(
+    root: &Table<'_>,
+    ports: &Ports,
+    mode: Mode,
+    vxlan_port: u16,
+) -> (Vec<Tool>, bool) {
     let mut tools = Vec::new();
     let mut first_lines: HashMap<String, u32> = HashMap::new();
     let tables = root.tables("tool", "tool");
@@ -37,10 +42,11 @@ pub(super) fn read(root: &Table<'_>, ports: &Ports, mode: Mode) -> (Vec<Tool>, b
             check_role(&table, port);
         }
         let members = members(&table, port, mode);
+        let health_check = health_check(&table, vxlan_port);
         table.finish();
         let balance = BalanceSpec::default();
         let (id, port) = (id.unwrap_or_default(), index.unwrap_or_default());
-        tools.push(Tool { id, port, members, balance });
+        tools.push(Tool { id, port, members, balance, health_check });
     }
     (tools, is_complete)
 }
@@ -56,6 +62,16 @@ fn check_role(table: &Table<'_>, port: &Port) {
         table.line_of("port"),
         format!("port {name} is {place}, so it bears no tool; name a port of its own"),
     );
+}
+
+fn health_check(table: &Table<'_>, vxlan_port: u16) -> Option<HealthCheck> {
+    const KEY: &str = "health_check";
+    if !table.has(KEY) {
+        return None;
+    }
+    let mut inner = table.table(KEY);
+    inner.subject = format!("{} {KEY}", table.subject);
+    health::read(inner, vxlan_port)
 }
 
 fn members(table: &Table<'_>, port: Option<&Port>, mode: Mode) -> Vec<MemberSpec> {
