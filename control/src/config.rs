@@ -5,6 +5,7 @@
 
 mod api;
 mod health;
+mod members;
 mod ports;
 mod settings;
 mod sources;
@@ -28,6 +29,7 @@ use table::Table;
 pub use api::{API_PORT, API_SOCKET_NAME, Api, Limits, Listen, TlsFiles};
 pub(crate) use api::{account, account_is_sound};
 pub use health::{HealthCheck, Probe};
+pub use members::{MEMBERS_MAX, WEIGHTS, fault_of, member_at};
 pub use settings::Quotas;
 
 /// What the files are read for.

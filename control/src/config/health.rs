@@ -7,7 +7,7 @@ use super::table::{Placed, Table};
 use crate::fault::quoted;
 
 /// How the members of a tool are checked; names and defaults are those of the target groups of a
-/// Network Load Balancer (ELBv2 `CreateTargetGroup`, `HealthCheck…`), ranges are wider.
+/// Network Load Balancer (ELB `CreateTargetGroup`, `HealthCheck…`), ranges are wider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
     /// What is asked of a member, and where.
@@ -68,7 +68,7 @@ const HEALTHY_THRESHOLD: u8 = 5;
 const UNHEALTHY_THRESHOLD: u8 = 2;
 const THRESHOLDS: RangeInclusive<u8> = 2..=10;
 const SECONDS: RangeInclusive<f64> = 0.1..=300.0;
-/// The longest `Path` of ELBv2.
+/// The longest `Path` of ELB.
 const PATH_BYTES_MAX: usize = 1024;
 
 /// Reads the table. Where something is wrong, the result has the default for it; `None` without a
