@@ -4,6 +4,8 @@
 //! defaults. Only tools and quotas are control's: a tool becomes a target when a template names it.
 
 mod api;
+mod health;
+mod members;
 mod ports;
 mod settings;
 mod sources;
@@ -26,6 +28,8 @@ use table::Table;
 
 pub use api::{API_PORT, API_SOCKET_NAME, Api, Limits, Listen, TlsFiles};
 pub(crate) use api::{account, account_is_sound};
+pub use health::{HealthCheck, Probe};
+pub use members::{MEMBERS_MAX, WEIGHTS, fault_of, member_at};
 pub use settings::Quotas;
 
 /// What the files are read for.
@@ -95,6 +99,8 @@ pub struct Tool {
     pub members: Vec<MemberSpec>,
     /// How flows find their member.
     pub balance: BalanceSpec,
+    /// How its members are checked; absent: they count as well.
+    pub health_check: Option<HealthCheck>,
 }
 
 /// Reads an appliance file. Faults go to `sink`; where one stands, the result holds a stand-in, so
@@ -123,7 +129,8 @@ fn read_root(node: &document::Node, mode: Mode, sink: &FaultSink) -> Appliance {
     let mut ports = ports::read(&root, mode);
     let (links, spans) = ports.wires(&root);
     let (interfaces, interfaces_are_complete) = sources::read(&root, &ports);
-    let (tools, tools_are_complete) = tools::read(&root, &ports, mode);
+    let vxlan = settings::vxlan(root.table("vxlan"));
+    let (tools, tools_are_complete) = tools::read(&root, &ports, mode, vxlan.port);
     let mut incomplete = Vec::new();
     if !interfaces_are_complete {
         incomplete.push(Listing::Interfaces);
@@ -147,7 +154,7 @@ fn read_root(node: &document::Node, mode: Mode, sink: &FaultSink) -> Appliance {
         spans,
         interfaces,
         tools,
-        vxlan: settings::vxlan(root.table("vxlan")),
+        vxlan,
         exempt: settings::exempt(root.table("exempt")),
         quotas: settings::quotas(root.table("quotas")),
         api,

@@ -3,6 +3,7 @@
 
 mod object;
 mod rule_fault;
+mod tool;
 mod words;
 
 use engine::rule::{Direction, PortRange, RuleAction};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use object::{Kind, Object};
 pub use rule_fault::RuleFault;
+pub use tool::{MemberEdit, Setting, ToolEdits};
 pub use words::{ACTIONS, AMAZON_DNS, DIRECTIONS, word};
 
 /// All mirror objects, each kind in the order in which they were made.

@@ -15,18 +15,22 @@
 
 mod edit;
 mod filters;
+mod health;
 mod plan;
 mod refusal;
 mod rules;
 mod sessions;
 mod tags;
 mod targets;
+mod tools;
 mod world;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use engine::snapshot::Snapshot;
+use tokio::sync::watch;
 
 use crate::compile::{compile, compile_with_rules};
 use crate::config::{Appliance, Quotas};
@@ -34,11 +38,13 @@ use crate::model::{Kind, Model, Object};
 use crate::store::{Change, Record, Store, Token, place};
 
 pub use edit::Edit;
+pub use health::{Cause, Health, HealthMap, HealthState};
 use plan::Plan;
 pub use refusal::{Limit, Refusal};
 pub use rules::RulePatch;
 pub use sessions::SessionPatch;
 pub use tags::{SHARED_WITH, TagPatch};
+pub use tools::{Expect, Leave, Registration};
 pub use world::World;
 
 /// Takes snapshots to the data plane.
@@ -91,6 +97,8 @@ pub struct Service {
     /// Held for a whole change, so that they come one after another.
     writer: Mutex<Writer>,
     world: RwLock<World>,
+    /// Counts changes of the tools' members and of how they are checked.
+    tools: watch::Sender<u64>,
 }
 
 /// What only the writer needs.
@@ -118,11 +126,13 @@ impl Service {
         publish: Box<dyn Publish>,
         ground: Ground,
     ) -> Result<Self, Refusal> {
-        let writer =
-            Writer { compiled_for: lifted(&ground.appliance), in_force: None, wanted: None };
-        let world = World::new(ground, store.read()?);
-        let service =
-            Self { store, publish, writer: Mutex::new(writer), world: RwLock::new(world) };
+        let mut notes = Vec::new();
+        let world = World::new(ground, store.read()?, HealthMap::new(), &mut notes);
+        tell(&notes);
+        let compiled_for = lifted(world.appliance());
+        let writer = Writer { compiled_for, in_force: None, wanted: None };
+        let (writer, world) = (Mutex::new(writer), RwLock::new(world));
+        let service = Self { store, publish, writer, world, tools: watch::Sender::new(0) };
         service.settle(&mut *service.writer()?)?;
         Ok(service)
     }
@@ -140,21 +150,24 @@ impl Service {
     /// ground stays; or the new one is not in force yet.
     pub fn rebase(&self, ground: Ground) -> Result<(), Refusal> {
         let mut writer = self.writer()?;
-        let compiled_for = lifted(&ground.appliance);
-        let world = World::new(ground, self.store.read()?);
-        let change = world.without_lost_sources();
-        compiled(&compiled_for, &world, &change, None)?;
+        let health = self.world()?.health().clone();
+        let mut notes = Vec::new();
+        let world = World::new(ground, self.store.read()?, health, &mut notes);
+        let compiled_for = lifted(world.appliance());
+        compiled(&compiled_for, &world, &world.settled(), None)?;
+        tell(&notes);
         writer.compiled_for = compiled_for;
         *self.world.write().map_err(|_| Refusal::Poisoned)? = world;
         self.settle(&mut writer)?;
+        self.tools.send_modify(|count| *count += 1);
         self.publish(&mut writer)
     }
 
-    /// Deletes the sessions whose interfaces are gone, as EC2 does, and compiles what is left.
+    /// Makes the change that the ground asks for ([`World::settled`]), and compiles what is left.
     fn settle(&self, writer: &mut Writer) -> Result<(), Refusal> {
-        let change = self.world()?.without_lost_sources();
+        let change = self.world()?.settled();
         let snapshot = compiled(&writer.compiled_for, &*self.world()?, &change, None)?;
-        if !change.remove.is_empty() {
+        if !change.is_empty() {
             for id in &change.remove {
                 log::warn!("session {id} is deleted: the appliance file has its interface no more");
             }
@@ -223,6 +236,10 @@ impl Service {
         }
         self.commit(&change)?;
         writer.wanted = Some(Arc::new(snapshot));
+        if !change.tools.is_empty() {
+            writer.compiled_for.tools.clone_from(&self.world()?.appliance().tools);
+            self.tools.send_modify(|count| *count += 1);
+        }
         self.publish(&mut writer)?;
         Ok(outcome)
     }
@@ -272,7 +289,7 @@ impl Service {
                 Kind::Target => targets::check_unused(world, id)?,
                 Kind::Rule | Kind::Session => {}
             }
-            let change = Change { put: Vec::new(), remove };
+            let change = Change { remove, ..Change::default() };
             Ok(Plan::Do(change, record))
         })
     }
@@ -343,16 +360,27 @@ fn compiled(
     before: Option<&Snapshot>,
 ) -> Result<Snapshot, Refusal> {
     const ALL_BUT_RULES: [Kind; 3] = [Kind::Filter, Kind::Target, Kind::Session];
+    let appliance = if change.tools.is_empty() {
+        Cow::Borrowed(appliance)
+    } else {
+        Cow::Owned(Appliance { tools: world.tools_after(change), ..appliance.clone() })
+    };
     let snapshot = match before.filter(|_| world.leaves_rules(change)) {
         Some(before) => {
             let model = world.model_after(change, &ALL_BUT_RULES);
-            compile_with_rules(appliance, &model, Arc::clone(&before.rules))
+            compile_with_rules(&appliance, &model, Arc::clone(&before.rules))
         }
-        None => compile(appliance, &world.model_after(change, &Kind::ALL), 0),
+        None => compile(&appliance, &world.model_after(change, &Kind::ALL), 0),
     };
     let snapshot = snapshot.map_err(Refusal::Unfit)?;
     let faults = snapshot.faults();
     if faults.is_empty() { Ok(snapshot) } else { Err(Refusal::Unsound(faults)) }
+}
+
+fn tell(notes: &[String]) {
+    for note in notes {
+        log::warn!("{note}");
+    }
 }
 
 /// Shared by those who answer requests and those who watch over the data plane.

@@ -1,5 +1,5 @@
-//! Where the objects that the API made outlive the process: records, and changes of them that
-//! happen whole or not at all.
+//! Where the objects that the API made outlive the process, and what it was told of tools: records,
+//! and changes of them that happen whole or not at all.
 //!
 //! A store knows nothing of mirroring. It has one number, the revision, which grows by one with
 //! each change; a change names the revision that it was made for, and is refused when another came
@@ -16,7 +16,7 @@ use std::sync::mpsc::Receiver;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::model::Object;
+use crate::model::{Object, ToolEdits};
 
 pub use memory::Memory;
 pub use sqlite::Sqlite;
@@ -67,6 +67,15 @@ pub struct Change {
     pub put: Vec<Record>,
     /// Those with these ids are not.
     pub remove: Vec<String>,
+    /// These are the edits of their tools afterwards; where none is left, nothing is kept.
+    pub tools: Vec<ToolEdits>,
+}
+
+impl Change {
+    /// True when nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.put.is_empty() && self.remove.is_empty() && self.tools.is_empty()
+    }
 }
 
 /// All records, at one revision.
@@ -76,6 +85,8 @@ pub struct Contents {
     pub revision: u64,
     /// In the order in which they were made.
     pub records: Vec<Record>,
+    /// What was said of tools, in the order of their ids.
+    pub tools: Vec<ToolEdits>,
 }
 
 /// Why a store can't do what it should.

@@ -7,6 +7,7 @@ use engine::snapshot::PortSpec;
 use engine::units::{Mac, PortIndex};
 use ipnet::IpNet;
 
+use super::members::fault_of;
 use super::table::{Placed, Table};
 use super::wires::Role;
 use super::{Mode, OFFLINE_PORT_MAC};
@@ -25,7 +26,6 @@ pub(super) const ADDRESS_FORM: &str = "an IP address; write one like 192.0.2.10 
 /// One port, with what only this file needs of it.
 pub(super) struct Port {
     pub(super) spec: PortSpec,
-    pub(super) gateways: Vec<IpAddr>,
     /// False when an address could not be read: a tool may be near that one.
     pub(super) addresses_are_complete: bool,
     pub(super) role: Option<Role>,
@@ -108,19 +108,14 @@ fn port(table: &Table<'_>, name: String, mode: Mode) -> Port {
     let gateways = gateways(table, &addresses, addresses_are_complete);
     let mac = table.parsed::<Mac>("mac", MAC_FORM).and_then(|mac| station(table, mac));
     let mac = mac.or((mode == Mode::Offline).then_some(OFFLINE_PORT_MAC));
-    let spec =
-        PortSpec { mac, addresses, gateways: gateways.clone(), ..PortSpec::new(name, device, mtu) };
-    Port { spec, gateways, addresses_are_complete, role: None }
+    let spec = PortSpec { mac, addresses, gateways, ..PortSpec::new(name, device, mtu) };
+    Port { spec, addresses_are_complete, role: None }
 }
 
 /// An address that one station can have.
 pub(super) fn station(table: &Table<'_>, mac: Placed<Mac>) -> Option<Mac> {
     let Placed { line, value } = mac;
-    let why = match value {
-        _ if value.is_group() => "is a group address; write one station's",
-        _ if value.is_zero() => "is no station's; write a real address",
-        _ => return Some(value),
-    };
+    let Some(why) = fault_of(value) else { return Some(value) };
     table.fault(line, format!("mac {value} {why}"));
     None
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::document::{Node, Value};
 use crate::fault::{FaultSink, did_you_mean, either, quoted};
@@ -147,6 +148,29 @@ impl<'n> Table<'n> {
                 None
             }
         }
+    }
+
+    /// A time in seconds, whole or with decimals, within a range.
+    pub(crate) fn seconds(
+        &self,
+        key: &'static str,
+        range: &RangeInclusive<f64>,
+    ) -> Option<Placed<Duration>> {
+        let node = self.ask(key)?;
+        let (start, end) = (range.start(), range.end());
+        let (Value::Int(_, spelling) | Value::Float(spelling)) = &node.value else {
+            return self.wrong(key, node, &format!("a number of seconds from {start} to {end}"));
+        };
+        // No number is within the range either.
+        let seconds = spelling.replace('_', "").parse().unwrap_or(f64::NAN);
+        if range.contains(&seconds) {
+            return Some(Placed { line: node.line, value: Duration::from_secs_f64(seconds) });
+        }
+        let message = format!(
+            "{key} {spelling} is not from {start} to {end} seconds; write a value in this range"
+        );
+        self.fault(node.line, message);
+        None
     }
 
     /// A list of whole numbers within a range.

@@ -3,18 +3,23 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use engine::snapshot::{BalanceSpec, MemberSpec, NeighborSpec};
+use engine::snapshot::{Affinity, AllDown, BalanceSpec, MemberSpec};
 use engine::units::Mac;
-use ipnet::IpNet;
 
-use super::ports::{ADDRESS_FORM, MAC_FORM, Port, Ports, family, is_host, station};
+use super::members::{MEMBERS_MAX, WEIGHTS, member_at};
+use super::ports::{ADDRESS_FORM, MAC_FORM, Port, Ports, station};
 use super::table::{Placed, Table};
 use super::wires::Role;
-use super::{Mode, OFFLINE_NEIGHBOR_MAC, Tool};
+use super::{HealthCheck, Mode, Tool, health};
 use crate::fault::quoted;
 
 /// Reads all `[[tool]]`; also tells whether each one's id could be read.
-pub(super) fn read(root: &Table<'_>, ports: &Ports, mode: Mode) -> (Vec<Tool>, bool) {
+pub(super) fn read(
+    root: &Table<'_>,
+    ports: &Ports,
+    mode: Mode,
+    vxlan_port: u16,
+) -> (Vec<Tool>, bool) {
     let mut tools = Vec::new();
     let mut first_lines: HashMap<String, u32> = HashMap::new();
     let tables = root.tables("tool", "tool");
@@ -37,10 +42,11 @@ pub(super) fn read(root: &Table<'_>, ports: &Ports, mode: Mode) -> (Vec<Tool>, b
             check_role(&table, port);
         }
         let members = members(&table, port, mode);
+        let balance = balance(&table);
+        let health_check = health_check(&table, vxlan_port);
         table.finish();
-        let balance = BalanceSpec::default();
         let (id, port) = (id.unwrap_or_default(), index.unwrap_or_default());
-        tools.push(Tool { id, port, members, balance });
+        tools.push(Tool { id, port, members, balance, health_check });
     }
     (tools, is_complete)
 }
@@ -56,6 +62,16 @@ fn check_role(table: &Table<'_>, port: &Port) {
         table.line_of("port"),
         format!("port {name} is {place}, so it bears no tool; name a port of its own"),
     );
+}
+
+fn health_check(table: &Table<'_>, vxlan_port: u16) -> Option<HealthCheck> {
+    const KEY: &str = "health_check";
+    if !table.has(KEY) {
+        return None;
+    }
+    let mut inner = table.table(KEY);
+    inner.subject = format!("{} {KEY}", table.subject);
+    health::read(inner, vxlan_port)
 }
 
 fn members(table: &Table<'_>, port: Option<&Port>, mode: Mode) -> Vec<MemberSpec> {
@@ -91,21 +107,35 @@ fn several(
     port: Option<&Port>,
     mode: Mode,
 ) -> Vec<MemberSpec> {
+    let line = table.line_of("members");
+    if tables.len() > MEMBERS_MAX {
+        let message = format!("it has more than {MEMBERS_MAX} members; make several tools of it");
+        table.fault(line, message);
+    }
     let mut members: Vec<MemberSpec> = Vec::new();
     let mut seen = HashSet::new();
-    for mut inner in tables {
+    let mut is_idle = !tables.is_empty();
+    for mut inner in tables.into_iter().take(MEMBERS_MAX) {
         inner.subject = format!("{} {}", table.subject, inner.subject);
         if !inner.has("address") {
             inner.fault(inner.line, "address is missing; add address = \"…\"");
         }
+        let weight = inner.integer("weight", &WEIGHTS).map(|weight| weight.value);
+        // A weight that can't be read may be any.
+        is_idle &= weight == Some(0);
         if let Some(member) = member(&inner, port, mode) {
             if !seen.insert(member.address) {
                 let message = format!("address {} is a member already; remove one", member.address);
                 inner.fault(inner.line, message);
             }
-            members.push(member);
+            members.push(MemberSpec { weight: weight.unwrap_or(member.weight), ..member });
         }
         inner.finish();
+    }
+    if is_idle {
+        let message =
+            "every member has weight 0, so none gets copies; give one a weight of 1 to 256";
+        table.fault(line, message);
     }
     members
 }
@@ -113,57 +143,28 @@ fn several(
 fn member(table: &Table<'_>, port: Option<&Port>, mode: Mode) -> Option<MemberSpec> {
     let mac = table.parsed::<Mac>("mac", MAC_FORM).and_then(|mac| station(table, mac));
     let Placed { line, value: address } = table.parsed::<IpAddr>("address", ADDRESS_FORM)?;
-    if !is_host(address) {
-        table.fault(line, format!("address {address} is no host's; write the tool's own address"));
-        return None;
-    }
     let port = port.filter(|port| port.addresses_are_complete)?;
-    let source = source(table, line, address, port)?;
-    let is_near = port.spec.addresses.iter().any(|net| net.contains(&address));
-    let gateway = port.gateways.iter().find(|other| other.is_ipv4() == address.is_ipv4()).copied();
-    let neighbor = match (mac, mode) {
-        (Some(mac), _) => NeighborSpec::Fixed(mac),
-        (None, Mode::Offline) => NeighborSpec::Fixed(OFFLINE_NEIGHBOR_MAC),
-        (None, Mode::Online) if is_near => NeighborSpec::Resolve(address),
-        (None, Mode::Online) => {
-            if gateway.is_none() {
-                let name = quoted(&port.spec.name);
-                let family = family(address);
-                table.fault(
-                    line,
-                    format!(
-                        "address {address} is in no subnet of port {name}, which has no {family} \
-                         gateway; add gateway to the port, or mac to the tool"
-                    ),
-                );
-            }
-            NeighborSpec::Resolve(gateway.unwrap_or(address))
-        }
-    };
-    Some(MemberSpec::new(address, source, neighbor))
+    let member = member_at(&port.spec, address, mac, mode);
+    member.map_err(|why| table.fault(line, why)).ok()
 }
 
-/// The outer source: the address whose subnet holds the target, else the first of the family.
-fn source(table: &Table<'_>, line: u32, address: IpAddr, port: &Port) -> Option<IpAddr> {
-    let of_family = |net: &&IpNet| net.addr().is_ipv4() == address.is_ipv4();
-    let nets = &port.spec.addresses;
-    let own =
-        nets.iter().find(|net| net.contains(&address)).or_else(|| nets.iter().find(of_family));
-    let name = quoted(&port.spec.name);
-    match own {
-        None => {
-            let family = family(address);
-            let message =
-                format!("port {name} has no {family} address to send to {address} from; add one");
-            table.fault(line, message);
-            None
+/// How flows find their member. Errors go to the table: a tool of one address has no choice to make.
+fn balance(table: &Table<'_>) -> BalanceSpec {
+    const KEYS: [&str; 5] = ["affinity", "inner", "sticky", "all_down", "weight"];
+    if !table.has("members") {
+        for key in KEYS.into_iter().filter(|key| table.has(key)) {
+            let message = format!("{key} is for tools with members; remove it, or write members");
+            table.fault(table.line_of(key), message);
         }
-        Some(_) if nets.iter().any(|net| net.addr() == address) => {
-            let message =
-                format!("address {address} is port {name}'s own; write the tool's address");
-            table.fault(line, message);
-            None
-        }
-        Some(net) => Some(net.addr()),
+        table.ignore(&KEYS);
+        return BalanceSpec::default();
+    }
+    let affinities = [("flow", Affinity::Flow), ("hosts", Affinity::Hosts)];
+    let policies = [("fail_open", AllDown::FailOpen), ("skip", AllDown::Skip)];
+    BalanceSpec {
+        affinity: table.choice("affinity", &affinities).unwrap_or_default(),
+        inner: table.flag("inner").unwrap_or_default(),
+        sticky: table.flag("sticky").unwrap_or_default(),
+        all_down: table.choice("all_down", &policies).unwrap_or_default(),
     }
 }

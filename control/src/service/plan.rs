@@ -14,6 +14,6 @@ pub(super) enum Plan<T> {
 impl Plan<Record> {
     /// One record is there afterwards.
     pub(super) fn put(record: Record) -> Self {
-        Self::Do(Change { put: vec![record.clone()], remove: Vec::new() }, record)
+        Self::Do(Change { put: vec![record.clone()], ..Change::default() }, record)
     }
 }

@@ -70,6 +70,33 @@ pub enum Refusal {
     /// It can be seen, and belongs to another account.
     #[error("'{0}' belongs to another account, which alone can change it")]
     OfOther(String),
+    /// The appliance file has no tool with this id.
+    #[error("No [[tool]] of the appliance file has the id '{id}'{hint}")]
+    NoTool {
+        /// The id.
+        id: String,
+        /// Another one that may be meant, as the end of the sentence.
+        hint: String,
+    },
+    /// A member of a tool can't be as it is asked for.
+    #[error("tool {tool}: {why}")]
+    Member {
+        /// The tool.
+        tool: String,
+        /// What is wrong, and the remedy.
+        why: String,
+    },
+    /// A tool would have more members than it can.
+    #[error("tool {tool} would have more than {max} members; make several tools of it")]
+    TooManyMembers {
+        /// The tool.
+        tool: String,
+        /// How many it may have.
+        max: usize,
+    },
+    /// Tools are the appliance's own account's.
+    #[error("'{0}' is the appliance's: only the account of [api] can change it")]
+    OfAppliance(String),
     /// It would have been done.
     #[error("Request would have succeeded, but DryRun flag is set.")]
     DryRun,

@@ -5,10 +5,14 @@ use std::ops::Bound;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use super::health::HealthMap;
+use super::tools::{laid_over, settled};
 use super::{Ground, Refusal, tags};
 use crate::compile::settle_vnis;
 use crate::config::{Appliance, Tool};
-use crate::model::{Destination, Filter, Kind, Model, Notes, Object, Rule, Session, Target};
+use crate::model::{
+    Destination, Filter, Kind, Model, Notes, Object, Rule, Session, Target, ToolEdits,
+};
 use crate::store::{Change, Contents, PLACES_PER_REVISION, Record, Token};
 
 /// Hexadecimal digits behind the prefix of an id, as EC2 has them.
@@ -26,11 +30,25 @@ pub struct World {
     tools: HashMap<String, usize>,
     /// The places of each filter's rules.
     rules: HashMap<String, BTreeSet<u64>>,
+    /// The tools as the appliance file has them; the ground's are laid over with what follows.
+    file_tools: Vec<Tool>,
+    /// What was said of tools at run time, by their ids.
+    edits: BTreeMap<String, ToolEdits>,
+    health: HealthMap,
 }
 
 impl World {
-    pub(super) fn new(ground: Ground, contents: Contents) -> Self {
+    /// All of it together. Tells in `notes` what of it contradicts the appliance file and is left out.
+    pub(super) fn new(
+        ground: Ground,
+        contents: Contents,
+        health: HealthMap,
+        notes: &mut Vec<String>,
+    ) -> Self {
         let mut world = Self {
+            file_tools: ground.appliance.tools.clone(),
+            edits: BTreeMap::new(),
+            health,
             ground,
             revision: contents.revision,
             records: Kind::ALL.into_iter().map(|kind| (kind, BTreeMap::new())).collect(),
@@ -50,6 +68,8 @@ impl World {
         for record in contents.records {
             world.put(record);
         }
+        world.edits = contents.tools.into_iter().map(|it| (it.tool.clone(), it)).collect();
+        world.lay_over(notes);
         world
     }
 
@@ -84,7 +104,59 @@ impl World {
         for record in &change.put {
             self.put(record.clone());
         }
+        if !change.tools.is_empty() {
+            self.edits = self.edits_after(change);
+            self.lay_over(&mut Vec::new());
+        }
         self.revision = revision;
+    }
+
+    fn lay_over(&mut self, notes: &mut Vec<String>) {
+        let Self { file_tools, edits, health, ground, .. } = self;
+        let tools = laid_over(file_tools, &ground.appliance.ports, edits, health, notes);
+        ground.appliance.tools = tools;
+    }
+
+    fn edits_after(&self, change: &Change) -> BTreeMap<String, ToolEdits> {
+        let mut edits = self.edits.clone();
+        for of_tool in &change.tools {
+            if of_tool.members.is_empty() {
+                edits.remove(&of_tool.tool);
+            } else {
+                edits.insert(of_tool.tool.clone(), of_tool.clone());
+            }
+        }
+        edits
+    }
+
+    /// The tools as they are once a change is made.
+    pub(super) fn tools_after(&self, change: &Change) -> Vec<Tool> {
+        let ports = &self.ground.appliance.ports;
+        let edits = self.edits_after(change);
+        laid_over(&self.file_tools, ports, &edits, &self.health, &mut Vec::new())
+    }
+
+    /// A tool as the appliance file has it.
+    pub(super) fn file_tool(&self, id: &str) -> Option<&Tool> {
+        self.file_tools.get(*self.tools.get(id)?)
+    }
+
+    /// What was said of a tool at run time.
+    pub(super) fn edits_of(&self, tool: &str) -> Option<&ToolEdits> {
+        self.edits.get(tool)
+    }
+
+    /// What the checks of members have found.
+    pub fn health(&self) -> &HealthMap {
+        &self.health
+    }
+
+    /// Takes over what the checks have found. True when other members get copies than before.
+    pub(super) fn set_health(&mut self, health: HealthMap) -> bool {
+        self.health = health;
+        let before = std::mem::take(&mut self.ground.appliance.tools);
+        self.lay_over(&mut Vec::new());
+        self.ground.appliance.tools != before
     }
 
     /// The store's revision.
@@ -92,7 +164,7 @@ impl World {
         self.revision
     }
 
-    /// The appliance file.
+    /// The appliance file, with the members of its tools as they are now.
     pub fn appliance(&self) -> &Appliance {
         &self.ground.appliance
     }
@@ -232,15 +304,20 @@ impl World {
         self.ground.appliance.interfaces.iter().any(|interface| interface.id == id)
     }
 
-    /// The change that deletes the store's sessions whose interfaces are gone (VPC guide: the
-    /// sessions of a deleted network interface are deleted with it).
-    pub(super) fn without_lost_sources(&self) -> Change {
+    /// The change that the ground asks for: the store's sessions whose interfaces are gone are deleted
+    /// (VPC guide: the sessions of a deleted network interface are deleted with it), and what the file
+    /// itself has come to say of tools is forgotten.
+    pub(super) fn settled(&self) -> Change {
         let interfaces: HashSet<&str> =
             self.ground.appliance.interfaces.iter().map(|it| it.id.as_str()).collect();
         let lost = self.sessions().filter(|(record, session)| {
             record.created >= PLACES_PER_REVISION && !interfaces.contains(&*session.interface)
         });
-        Change { put: Vec::new(), remove: lost.map(|(record, _)| record.id().to_owned()).collect() }
+        Change {
+            put: Vec::new(),
+            remove: lost.map(|(record, _)| record.id().to_owned()).collect(),
+            tools: settled(&self.file_tools, &self.edits),
+        }
     }
 
     /// True when a change leaves filters and their rules as they are.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::watchers::Watchers;
 use super::{Change, Contents, Record, Store, StoreError};
+use crate::model::ToolEdits;
 
 /// Keeps records in memory: for trials and tests.
 #[derive(Debug, Default)]
@@ -18,13 +19,17 @@ pub struct Memory {
 struct Held {
     revision: u64,
     records: BTreeMap<String, Record>,
+    tools: BTreeMap<String, ToolEdits>,
 }
 
 impl Memory {
     /// A store that has these records from the start.
     pub fn with(records: impl IntoIterator<Item = Record>) -> Self {
         let records = records.into_iter().map(|record| (record.id().to_owned(), record)).collect();
-        Self { held: Mutex::new(Held { revision: 1, records }), watchers: Watchers::default() }
+        Self {
+            held: Mutex::new(Held { revision: 1, records, ..Held::default() }),
+            watchers: Watchers::default(),
+        }
     }
 
     fn held(&self) -> Result<MutexGuard<'_, Held>, StoreError> {
@@ -37,7 +42,8 @@ impl Store for Memory {
         let held = self.held()?;
         let mut records: Vec<Record> = held.records.values().cloned().collect();
         records.sort_by_key(|record| record.created);
-        Ok(Contents { revision: held.revision, records })
+        let tools = held.tools.values().cloned().collect();
+        Ok(Contents { revision: held.revision, records, tools })
     }
 
     fn commit(&self, expected: u64, change: &Change) -> Result<u64, StoreError> {
@@ -50,6 +56,13 @@ impl Store for Memory {
         }
         for record in &change.put {
             held.records.insert(record.id().to_owned(), record.clone());
+        }
+        for edits in &change.tools {
+            if edits.members.is_empty() {
+                held.tools.remove(&edits.tool);
+            } else {
+                held.tools.insert(edits.tool.clone(), edits.clone());
+            }
         }
         held.revision += 1;
         let revision = held.revision;

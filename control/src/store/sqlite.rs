@@ -15,17 +15,21 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::watchers::Watchers;
 use super::{Change, Contents, Record, Store, StoreError};
+use crate::model::ToolEdits;
 
 /// `application_id` of our files: "ltap".
 const APPLICATION_ID: i32 = 0x6c74_6170;
 /// What leads from each schema to the next; the number of steps taken is `user_version`. A step
 /// that was once released is never changed.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), revision INTEGER NOT NULL);
     INSERT INTO state (one, revision) VALUES (1, 0);
     CREATE TABLE record (id TEXT PRIMARY KEY, created INTEGER NOT NULL, body TEXT NOT NULL)
         WITHOUT ROWID;
-"];
+",
+    "CREATE TABLE tool (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;",
+];
 /// Another process that reads the file, a copy being made, is waited for.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
@@ -121,7 +125,7 @@ impl Store for Sqlite {
                 .map_err(|cause| StoreError::Garbled { id: id.clone(), cause })?;
             records.push(record);
         }
-        Ok(Contents { revision, records })
+        Ok(Contents { revision, records, tools: tools(&view, &failed)? })
     }
 
     fn commit(&self, expected: u64, change: &Change) -> Result<u64, StoreError> {
@@ -146,6 +150,9 @@ impl Store for Sqlite {
             let mut put = step.prepare_cached(sql).map_err(failed)?;
             put.execute((record.id(), record.created.cast_signed(), body)).map_err(failed)?;
         }
+        for edits in &change.tools {
+            put_tool(&step, edits, &failed)?;
+        }
         step.commit().map_err(failed)?;
         drop(connection);
         self.watchers.tell(next);
@@ -157,6 +164,37 @@ impl Store for Sqlite {
     }
 }
 
+fn tools(
+    view: &Connection,
+    failed: &impl Fn(rusqlite::Error) -> StoreError,
+) -> Result<Vec<ToolEdits>, StoreError> {
+    let mut rows = view.prepare("SELECT id, body FROM tool ORDER BY id").map_err(failed)?;
+    let rows = rows.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)));
+    rows.map_err(failed)?
+        .map(|row| {
+            let (id, body): (String, String) = row.map_err(failed)?;
+            serde_json::from_str(&body).map_err(|cause| StoreError::Garbled { id, cause })
+        })
+        .collect()
+}
+
+fn put_tool(
+    step: &Connection,
+    edits: &ToolEdits,
+    failed: &impl Fn(rusqlite::Error) -> StoreError,
+) -> Result<(), StoreError> {
+    let ToolEdits { tool, members } = edits;
+    if members.is_empty() {
+        step.execute("DELETE FROM tool WHERE id = ?1", [tool]).map_err(failed)?;
+        return Ok(());
+    }
+    let body = serde_json::to_string(edits)
+        .map_err(|cause| StoreError::Garbled { id: tool.clone(), cause })?;
+    let sql = "INSERT OR REPLACE INTO tool (id, body) VALUES (?1, ?2)";
+    step.execute(sql, [tool, &body]).map_err(failed)?;
+    Ok(())
+}
+
 fn revision(connection: &Connection) -> rusqlite::Result<u64> {
     let found = connection.query_row("SELECT revision FROM state", [], |row| row.get::<_, i64>(0));
     Ok(found.optional()?.unwrap_or(0).cast_unsigned())
@@ -164,8 +202,12 @@ fn revision(connection: &Connection) -> rusqlite::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use engine::units::Mac;
+
     use super::*;
-    use crate::model::{Filter, Object};
+    use crate::model::{Filter, MemberEdit, Object, Setting};
 
     fn record(at: usize) -> Record {
         let filter = Filter { id: format!("tmf-{at}"), ..Filter::default() };
@@ -178,7 +220,29 @@ mod tests {
     }
 
     fn put(records: &[usize]) -> Change {
-        Change { put: records.iter().map(|&at| record(at)).collect(), remove: Vec::new() }
+        Change { put: records.iter().map(|&at| record(at)).collect(), ..Change::default() }
+    }
+
+    /// Edits of so many members.
+    fn edits(tool: &str, members: u8) -> ToolEdits {
+        let setting = Setting { weight: Some(2), mac: Some(Mac([2; 6])), is_draining: true };
+        let member = |at| (IpAddr::from([192, 0, 2, at]), MemberEdit::Added(setting.clone()));
+        ToolEdits { tool: tool.into(), members: (0..members).map(member).collect() }
+    }
+
+    #[test]
+    fn a_store_of_the_first_version_is_brought_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        let store = Sqlite::open(&path).unwrap();
+        let change = Change { tools: vec![edits("a", 1)], ..put(&[1]) };
+        assert_eq!(store.commit(0, &change).unwrap(), 1);
+        assert_eq!(store.read().unwrap().tools, [edits("a", 1)]);
     }
 
     #[test]
@@ -189,13 +253,21 @@ mod tests {
         let watch = store.watch();
         assert_eq!(store.read().unwrap(), Contents::default());
         assert_eq!(store.commit(0, &put(&[10, 2])).unwrap(), 1);
-        let change = Change { put: vec![record(3)], remove: vec!["tmf-10".into()] };
+        let change = Change {
+            put: vec![record(3)],
+            remove: vec!["tmf-10".into()],
+            tools: vec![edits("a", 1), edits("b", 2)],
+        };
         assert_eq!(store.commit(1, &change).unwrap(), 2);
         assert_eq!(watch.try_iter().collect::<Vec<_>>(), [1, 2]);
         drop(store);
         let store = Sqlite::open(&path).unwrap();
-        let contents = Contents { revision: 2, records: vec![record(2), record(3)] };
-        assert_eq!(store.read().unwrap(), contents);
+        let records = vec![record(2), record(3)];
+        let tools = vec![edits("a", 1), edits("b", 2)];
+        assert_eq!(store.read().unwrap(), Contents { revision: 2, records, tools });
+        let change = Change { tools: vec![edits("a", 0), edits("b", 3)], ..Change::default() };
+        store.commit(2, &change).unwrap();
+        assert_eq!(store.read().unwrap().tools, [edits("b", 3)]);
         let mode = std::os::unix::fs::MetadataExt::mode(&path.metadata().unwrap());
         assert_eq!(mode & 0o777, 0o600);
     }
