@@ -7,7 +7,8 @@
 //!  Answer <- encode <- (or error)            <-
 //! ```
 //! Wire names, what is absent and what is empty, and error codes are those that real clients get
-//! from AWS (EC2 API Reference, version 2016-11-15). Spellings of EC2 stay in here.
+//! from AWS (EC2 API Reference, version 2016-11-15). Spellings of EC2 stay in here. The members of tools
+//! are changed as targets of target groups are, by requests of `ELBv2` ([`endpoint::Dialect`]).
 
 pub mod caller;
 pub mod endpoint;
@@ -25,8 +26,10 @@ mod target;
 mod session;
 mod tag;
 mod interface;
+mod member;
+mod tool;
 
 pub use api::Api;
 pub use caller::{Access, Caller};
-pub use endpoint::{Answer, Endpoint, Params};
+pub use endpoint::{Answer, Dialect, Endpoint, Params};
 pub use error::Error;

@@ -26,13 +26,15 @@ use super::trouble::{self, Trouble};
 use super::trust::{self, TrustError};
 use super::{CallError, Ec2, Element};
 use crate::ec2::auth::Signer;
-use crate::ec2::endpoint::{Params, VERSION};
+use crate::ec2::endpoint::{Dialect, Params};
 use crate::ec2::query::RESERVED;
 
 /// A call is tried so often, as by AWS's own clients.
 const TRIES_MAX: usize = 3;
 /// How long it rests before the second and the third time.
 const RESTS: [Duration; TRIES_MAX - 1] = [Duration::from_millis(300), Duration::from_secs(1)];
+/// The codes of a change that is stored and not in force yet, EC2's and ELB's.
+const UNAVAILABLE: [&str; 2] = ["Unavailable", "ServiceUnavailable"];
 /// More than a page of 1,000 filters has that are as long as the engine takes them.
 const REPLY_BYTES_MAX: usize = 256 << 20;
 
@@ -219,7 +221,7 @@ where
 /// makes no second one.
 fn form(action: &str, params: &Params) -> String {
     let given = params.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut pairs = vec![("Action", action), ("Version", VERSION)];
+    let mut pairs = vec![("Action", action), ("Version", Dialect::of_action(action).version())];
     pairs.extend(given);
     let token = Uuid::new_v4().to_string();
     let has_token = pairs.iter().any(|(name, _)| *name == "ClientToken");
@@ -277,11 +279,17 @@ impl Ec2 for Connection {
 
 /// What an answer to a repeated call means, when it is an error.
 fn settle(action: &str, before: CallError, error: CallError) -> Result<Element, CallError> {
-    let is_gone = matches!(&error, CallError::Refused { code, .. } if code.ends_with(".NotFound"));
+    let CallError::Refused { code, .. } = &error else { return Err(error) };
+    // What the first one has done, the second finds done.
+    let is_done = match action {
+        "RegisterTargets" => code == "TargetAlreadyRegistered",
+        "DeregisterTargets" => code == "TargetNotRegistered",
+        _ => action.starts_with("Delete") && code.ends_with(".NotFound"),
+    };
     match before {
-        _ if !(is_gone && action.starts_with("Delete")) => Err(error),
-        // It was deleted, but the first answer knew more about that.
-        CallError::Refused { code, message } if code == "Unavailable" => {
+        _ if !is_done => Err(error),
+        // It was done, but the first answer knew more about that.
+        CallError::Refused { code, message } if UNAVAILABLE.contains(&code.as_str()) => {
             Err(CallError::Refused { code, message })
         }
         CallError::Refused { .. } => Err(error),
@@ -296,7 +304,8 @@ fn settle(action: &str, before: CallError, error: CallError) -> Result<Element, 
 fn read(place: &Place, status: StatusCode, body: &[u8]) -> Result<Element, CallError> {
     let text = String::from_utf8_lossy(body);
     let root = Element::parse(&text);
-    let error = root.as_ref().ok().and_then(|root| root.items("Errors").next());
+    let error = root.as_ref().ok();
+    let error = error.and_then(|root| root.items("Errors").next().or_else(|| root.child("Error")));
     let code = error.and_then(|error| error.text_of("Code"));
     match (root.as_ref(), code) {
         (Ok(_), Some(code)) if !status.is_success() => {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::caller::{Access, Caller};
 use super::decode::Request;
 use super::encode::Xml;
-use super::endpoint::{Answer, Endpoint, Params, VERSION};
+use super::endpoint::{Answer, Dialect, Endpoint, Params};
 use super::error::Error;
-use super::{filter, interface, rule, session, tag, target};
+use super::{filter, interface, member, rule, session, tag, target, tool};
 use crate::service::{Ask, Service};
 
 /// A request on its way through a handler.
@@ -34,7 +34,7 @@ impl<'c> Call<'c> {
 type Handler = fn(&Call<'_>, &mut Xml) -> Result<(), Error>;
 
 /// Every action, what it takes, and who does it.
-const ACTIONS: [(&str, Access, Handler); 19] = [
+const ACTIONS: [(&str, Access, Handler); 23] = [
     ("CreateTrafficMirrorFilter", Access::ReadWrite, filter::create),
     ("DeleteTrafficMirrorFilter", Access::ReadWrite, filter::delete),
     ("DescribeTrafficMirrorFilters", Access::ReadOnly, filter::describe),
@@ -54,6 +54,10 @@ const ACTIONS: [(&str, Access, Handler); 19] = [
     ("DeleteTags", Access::ReadWrite, tag::delete),
     ("DescribeTags", Access::ReadOnly, tag::describe),
     ("DescribeNetworkInterfaces", Access::ReadOnly, interface::describe),
+    ("RegisterTargets", Access::ReadWrite, member::register),
+    ("DeregisterTargets", Access::ReadWrite, member::deregister),
+    ("DescribeTargetHealth", Access::ReadOnly, member::describe),
+    ("DescribeTargetGroups", Access::ReadOnly, tool::describe),
 ];
 
 /// The API over a service.
@@ -79,7 +83,8 @@ impl Api {
         else {
             return Err(Error::unknown_action(&action, &version));
         };
-        if version != VERSION {
+        let dialect = Dialect::of_action(action);
+        if version != dialect.version() {
             return Err(Error::unknown_action(action, &version));
         }
         if needs == Access::ReadWrite && caller.access == Access::ReadOnly {
@@ -88,7 +93,7 @@ impl Api {
         }
         let is_dry = request.boolean("DryRun")?.unwrap_or(false);
         let call = Call { service: &self.service, caller, request, is_dry };
-        let mut xml = Xml::begin(action, VERSION, id)?;
+        let mut xml = Xml::begin(dialect, action, id)?;
         handle(&call, &mut xml)?;
         if is_dry {
             return Err(Error::dry_run());
@@ -101,7 +106,12 @@ impl Endpoint for Api {
     fn answer(&self, caller: &Caller, params: &Params, request_id: &str) -> Answer {
         match self.try_answer(caller, params, request_id) {
             Ok(body) => Answer { status: 200, body },
-            Err(error) => error.answer(request_id),
+            Err(error) => {
+                let mut versions = params.0.iter().filter(|(name, _)| name == "Version");
+                let version = versions.next().map_or("", |(_, version)| version.as_str());
+                let dialect = Dialect::of_version(version).unwrap_or(Dialect::Ec2);
+                error.answer(dialect, request_id)
+            }
         }
     }
 }

@@ -241,6 +241,7 @@ fn meaning<T: Copy>(name: &str, text: &str, words: &[(&str, T)]) -> Result<T, Er
 
 #[cfg(test)]
 mod tests {
+    use super::super::endpoint::Dialect;
     use super::*;
 
     fn params(pairs: &[(&str, &str)]) -> Params {
@@ -288,7 +289,7 @@ mod tests {
     fn wrong_values_are_told_with_their_place() {
         let params = params(&[("N", "0x10"), ("M", "70000"), ("B", "yes"), ("T", "a\u{0}")]);
         let request = Request::of(&params).unwrap();
-        let message = |error: Error| error.answer("r").body;
+        let message = |error: Error| error.answer(Dialect::Ec2, "r").body;
         let found = message(request.integer("N", &(1..=9u16)).unwrap_err());
         assert!(found.contains("Value (0x10) for parameter N is invalid. Give a whole"), "{found}");
         assert!(message(request.integer("M", &(1..=9u16)).unwrap_err()).contains("from 1 to 9"));

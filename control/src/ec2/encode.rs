@@ -1,4 +1,4 @@
-//! EC2's XML: elements by their wire names, absent values left out, empty sets kept.
+//! EC2's XML, and ELB's: elements by their wire names, absent values left out, empty sets kept.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -8,31 +8,55 @@ use quick_xml::Writer;
 use quick_xml::escape::partial_escape;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
+use super::endpoint::Dialect;
+
 /// A document on its way.
 pub(super) struct Xml {
     writer: Writer<Vec<u8>>,
+    dialect: Dialect,
+    request_id: String,
 }
 
 impl Xml {
-    fn new() -> io::Result<Self> {
-        let mut xml = Self { writer: Writer::new(Vec::new()) };
+    fn new(dialect: Dialect, request_id: &str) -> io::Result<Self> {
+        let (writer, request_id) = (Writer::new(Vec::new()), request_id.to_owned());
+        let mut xml = Self { writer, dialect, request_id };
         xml.write(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
         Ok(xml)
     }
 
     /// The answer to an action, as far as all have it.
-    pub(super) fn begin(action: &str, version: &str, request_id: &str) -> io::Result<Self> {
-        let mut xml = Self::new()?;
-        let namespace = format!("http://ec2.amazonaws.com/doc/{version}/");
-        let root = BytesStart::new(response_name(action));
-        xml.write(Event::Start(root.with_attributes([("xmlns", namespace.as_str())])))?;
-        xml.text("requestId", request_id)?;
+    pub(super) fn begin(dialect: Dialect, action: &str, request_id: &str) -> io::Result<Self> {
+        let mut xml = Self::new(dialect, request_id)?;
+        xml.open_root(&format!("{action}Response"))?;
+        match dialect {
+            Dialect::Ec2 => xml.text("requestId", request_id)?,
+            Dialect::Elb => {
+                xml.write(Event::Start(BytesStart::new(format!("{action}Result"))))?;
+            }
+        }
         Ok(xml)
+    }
+
+    fn open_root(&mut self, name: &str) -> io::Result<()> {
+        let service = match self.dialect {
+            Dialect::Ec2 => "ec2",
+            Dialect::Elb => "elasticloadbalancing",
+        };
+        let version = self.dialect.version();
+        let namespace = format!("http://{service}.amazonaws.com/doc/{version}/");
+        let root = BytesStart::new(name);
+        self.write(Event::Start(root.with_attributes([("xmlns", namespace.as_str())])))
     }
 
     /// The whole document.
     pub(super) fn finish(mut self, action: &str) -> io::Result<String> {
-        self.write(Event::End(BytesEnd::new(response_name(action))))?;
+        if self.dialect == Dialect::Elb {
+            self.write(Event::End(BytesEnd::new(format!("{action}Result"))))?;
+            let request_id = self.request_id.clone();
+            self.nest("ResponseMetadata", |xml| xml.text("RequestId", &request_id))?;
+        }
+        self.write(Event::End(BytesEnd::new(format!("{action}Response"))))?;
         self.into_text()
     }
 
@@ -93,10 +117,6 @@ impl Xml {
     }
 }
 
-fn response_name(action: &str) -> String {
-    format!("{action}Response")
-}
-
 /// Text as it may stand between two tags, so that every parser gives back the same.
 fn escaped(text: &str) -> String {
     let is_odd = |letter: char| letter == '\r' || !is_xml(letter);
@@ -115,19 +135,31 @@ pub(super) fn is_xml(letter: char) -> bool {
         || letter >= '\u{10000}'
 }
 
-/// An error, as EC2 puts it: other names than answers have, and no namespace.
-pub(super) fn error(code: &str, message: &str, request_id: &str) -> String {
+/// An error, as the service puts it: EC2 with other names than answers have, and no namespace.
+pub(super) fn error(dialect: Dialect, code: &str, message: &str, request_id: &str) -> String {
     let written = || -> io::Result<String> {
-        let mut xml = Xml::new()?;
-        xml.nest("Response", |xml| {
-            xml.nest("Errors", |xml| {
+        let mut xml = Xml::new(dialect, request_id)?;
+        match dialect {
+            Dialect::Ec2 => xml.nest("Response", |xml| {
+                xml.nest("Errors", |xml| {
+                    xml.nest("Error", |xml| {
+                        xml.text("Code", code)?;
+                        xml.text("Message", message)
+                    })
+                })?;
+                xml.text("RequestID", request_id)
+            })?,
+            Dialect::Elb => {
+                xml.open_root("ErrorResponse")?;
                 xml.nest("Error", |xml| {
+                    xml.text("Type", "Sender")?;
                     xml.text("Code", code)?;
                     xml.text("Message", message)
-                })
-            })?;
-            xml.text("RequestID", request_id)
-        })?;
+                })?;
+                xml.text("RequestId", request_id)?;
+                xml.write(Event::End(BytesEnd::new("ErrorResponse")))?;
+            }
+        }
         xml.into_text()
     };
     // Memory takes everything.
@@ -140,13 +172,13 @@ mod tests {
 
     #[test]
     fn hostile_text_stays_text() {
-        let mut xml = Xml::begin("A", "v", "r").unwrap();
+        let mut xml = Xml::begin(Dialect::Ec2, "A", "r").unwrap();
         xml.text("t", "</t>&amp;<!--\"'\r\n\t ]]>\u{1}").unwrap();
         xml.set("none", [] as [u8; 0], |_, _| Ok(())).unwrap();
         xml.optional("absent", None::<u8>).unwrap();
         let body = xml.finish("A").unwrap();
         let want = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
-                    <AResponse xmlns=\"http://ec2.amazonaws.com/doc/v/\"><requestId>r</requestId>\
+                    <AResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>r</requestId>\
                     <t>&lt;/t&gt;&amp;amp;&lt;!--\"'&#13;\n\t ]]&gt;\u{fffd}</t><none/></AResponse>";
         assert_eq!(body, want);
     }

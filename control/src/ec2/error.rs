@@ -6,7 +6,7 @@
 use std::io;
 
 use super::encode;
-use super::endpoint::Answer;
+use super::endpoint::{Answer, Dialect};
 use crate::fault::quoted;
 use crate::model::{Destination, Kind};
 use crate::service::{Limit, Refusal};
@@ -31,8 +31,9 @@ impl Error {
     }
 
     /// As it goes back to the client.
-    pub fn answer(&self, request_id: &str) -> Answer {
-        let body = encode::error(self.code, &self.message, request_id);
+    pub fn answer(&self, dialect: Dialect, request_id: &str) -> Answer {
+        let code = if dialect == Dialect::Elb { elb_code(self.code) } else { self.code };
+        let body = encode::error(dialect, code, &self.message, request_id);
         Answer { status: self.status, body }
     }
 
@@ -65,6 +66,20 @@ impl Error {
 
     pub(super) fn dry_run() -> Self {
         Refusal::DryRun.into()
+    }
+}
+
+/// ELB's code for what EC2 has another one for (ELB API Reference, "Common errors").
+fn elb_code(code: &'static str) -> &'static str {
+    match code {
+        "MissingParameter"
+        | "UnknownParameter"
+        | "InvalidParameterValue"
+        | "InvalidParameterCombination" => "ValidationError",
+        "UnauthorizedOperation" => "AccessDenied",
+        "InternalError" => "InternalFailure",
+        "Unavailable" => "ServiceUnavailable",
+        same => same,
     }
 }
 
@@ -114,6 +129,8 @@ impl From<Refusal> for Error {
             Refusal::OfTemplate(_) => ("OperationNotPermitted", 400),
             Refusal::OfOther(_) => ("UnauthorizedOperation", 403),
             Refusal::NoTool { .. } => ("TargetGroupNotFound", 400),
+            Refusal::AlreadyMember { .. } => ("TargetAlreadyRegistered", 400),
+            Refusal::NoMember { .. } => ("TargetNotRegistered", 400),
             Refusal::Member { .. } => ("InvalidTarget", 400),
             Refusal::TooManyMembers { .. } => ("TooManyTargets", 400),
             Refusal::OfAppliance(_) => ("AccessDenied", 403),

@@ -1,5 +1,7 @@
 //! Why a request is not done, or not quite.
 
+use std::net::IpAddr;
+
 use thiserror::Error;
 
 use super::NotYet;
@@ -75,6 +77,26 @@ pub enum Refusal {
     NoTool {
         /// The id.
         id: String,
+        /// Another one that may be meant, as the end of the sentence.
+        hint: String,
+    },
+    /// The tool has this member.
+    #[error("tool {tool}: {address} is a member {how}")]
+    AlreadyMember {
+        /// The tool.
+        tool: String,
+        /// The member.
+        address: IpAddr,
+        /// How it is one, and the remedy.
+        how: &'static str,
+    },
+    /// The tool has no such member.
+    #[error("tool {tool}: {address} is no member of it{hint}")]
+    NoMember {
+        /// The tool.
+        tool: String,
+        /// Whoever is meant.
+        address: IpAddr,
         /// Another one that may be meant, as the end of the sentence.
         hint: String,
     },

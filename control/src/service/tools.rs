@@ -31,7 +31,7 @@ pub struct Registration {
     pub mac: Option<Mac>,
 }
 
-/// Which members may be registered.
+/// Which members may be named in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
     /// Those that are there and those that are not, as ELB has it.
@@ -64,15 +64,16 @@ impl Service {
         self.change(ask, |world| register(world, ask.account, tool, members, expect))
     }
 
-    /// Has members of a tool leave it, all or none.
+    /// Has members of a tool leave it, all or none. [`Expect::New`] names nobody.
     pub fn deregister(
         &self,
         ask: Ask<'_>,
         tool: &str,
         addresses: &[IpAddr],
         how: Leave,
+        expect: Expect,
     ) -> Result<(), Refusal> {
-        self.change(ask, |world| deregister(world, ask.account, tool, addresses, how))
+        self.change(ask, |world| deregister(world, ask.account, tool, addresses, (how, expect)))
     }
 }
 
@@ -215,12 +216,12 @@ pub(super) fn deregister(
     account: &str,
     id: &str,
     addresses: &[IpAddr],
-    how: Leave,
+    (how, expect): (Leave, Expect),
 ) -> Result<Plan<()>, Refusal> {
     let mut draft = Draft::of(world, account, id)?;
     check_distinct(id, addresses.iter().copied())?;
     for &address in addresses {
-        draft.deregister(address, how)?;
+        draft.deregister(address, how, expect)?;
     }
     draft.into_plan()
 }
@@ -316,7 +317,7 @@ impl<'w> Draft<'w> {
                 } else {
                     "already; change its weight if that is what you want"
                 };
-                return refuse(id, format!("{address} is a member {what}"));
+                return Err(Refusal::AlreadyMember { tool: id.clone(), address, how: what });
             }
             (None, Expect::Known) => return self.unknown(address),
             _ => {}
@@ -343,9 +344,9 @@ impl<'w> Draft<'w> {
         Ok(())
     }
 
-    fn deregister(&mut self, address: IpAddr, how: Leave) -> Result<(), Refusal> {
+    fn deregister(&mut self, address: IpAddr, how: Leave, expect: Expect) -> Result<(), Refusal> {
         if find(self.now, address).is_none() {
-            return self.unknown(address);
+            return if expect == Expect::Any { Ok(()) } else { self.unknown(address) };
         }
         if how == Leave::Draining {
             let setting = self.setting(address);
@@ -361,7 +362,7 @@ impl<'w> Draft<'w> {
     fn unknown<T>(&self, address: IpAddr) -> Result<T, Refusal> {
         let known: Vec<String> = self.now.iter().map(|member| member.address.to_string()).collect();
         let hint = did_you_mean(&address.to_string(), known.iter().map(String::as_str));
-        refuse(&self.file.id, format!("{address} is no member of it{hint}"))
+        Err(Refusal::NoMember { tool: self.file.id.clone(), address, hint })
     }
 
     fn into_plan(self) -> Result<Plan<()>, Refusal> {

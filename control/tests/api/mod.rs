@@ -166,6 +166,11 @@ impl Bench {
         self.answer(account, access, &params(&format!("Version=2016-11-15&Action={query}")))
     }
 
+    /// Asks for what ELB has, with `Action` and the other parameters in the form of a query.
+    pub(crate) fn elb(&self, account: &str, access: Access, query: &str) -> Answer {
+        self.answer(account, access, &params(&format!("Version=2015-12-01&Action={query}")))
+    }
+
     /// Asks with parameters as they are.
     pub(crate) fn answer(&self, account: &str, access: Access, params: &Params) -> Answer {
         let caller = Caller { account: account.into(), access, key_id: "AKIDEXAMPLE".into() };

@@ -26,6 +26,8 @@ const AMZ_DATE: &str = "X-Amz-Date";
 const AMZ_TOKEN: &str = "X-Amz-Security-Token";
 /// Names of a presigned query begin so.
 const AMZ: &str = "X-Amz-";
+/// The services that are served; which of them a request is for, its version tells.
+const SERVICES: [&str; 2] = ["ec2", "elasticloadbalancing"];
 /// A presigned request is good for a week at most.
 const EXPIRES_S_MAX: u64 = 7 * 24 * 60 * 60;
 /// Bytes of a SHA-256 in hexadecimal.
@@ -40,7 +42,7 @@ pub struct Claim {
     pub is_presigned: bool,
     /// `YYYYMMDDTHHMMSSZ`.
     timestamp: String,
-    /// `DAY/REGION/ec2/aws4_request`.
+    /// `DAY/REGION/SERVICE/aws4_request`.
     scope: String,
     /// Names in lower case, divided by `;`.
     signed_headers: String,
@@ -232,7 +234,7 @@ fn moment(text: &str) -> Option<Timestamp> {
     Offset::UTC.to_timestamp(civil).ok()
 }
 
-/// The key id and the scope of `KEY/DAY/REGION/ec2/aws4_request`.
+/// The key id and the scope of `KEY/DAY/REGION/SERVICE/aws4_request`.
 fn credential(
     piece: Option<String>,
     timestamp: &str,
@@ -251,7 +253,7 @@ fn credential(
     if key_id.is_empty() || of_region.is_empty() {
         return Err(Refusal::Incomplete("Credential has an empty element."));
     }
-    if service != "ec2" {
+    if !SERVICES.contains(&service) {
         return Err(Refusal::Service);
     }
     if let Some(region) = region.filter(|&region| region != of_region) {

@@ -21,7 +21,7 @@ pub enum Refusal {
     )]
     SessionToken,
     /// It is signed for another service.
-    #[error("Credential should be scoped to correct service: 'ec2'.")]
+    #[error("Credential should be scoped to correct service: 'ec2' or 'elasticloadbalancing'.")]
     Service,
     /// It is signed for another region than the only one.
     #[error("Credential should be scoped to a valid region: '{0}'.")]
@@ -81,7 +81,7 @@ impl Refusal {
             Self::Unsigned => "it is not signed",
             Self::Incomplete(why) => why,
             Self::SessionToken => "it has a session token, which this appliance never gives out",
-            Self::Service => "it is signed for another service than ec2",
+            Self::Service => "it is signed for another service than ec2 and elasticloadbalancing",
             Self::Region(_) => "it is signed for another region than [api] region",
             Self::Day => "its credential scope has another day than its date",
             Self::Expired(_) => "it was signed too long ago; do the clocks agree?",
