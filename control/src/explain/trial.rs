@@ -71,11 +71,14 @@ impl Trial {
         let Self { snapshot, view, tools, outputs, links_up, scratch, received } = self;
         let ports = vec![PortStats::default(); snapshot.ports.len()];
         let mut worker = WorkerStats { ports, ..WorkerStats::default() };
-        let mut counters = ViewStats::new(snapshot.sessions.len(), snapshot.rules.len());
+        let mut counters =
+            ViewStats::new(snapshot.sessions.len(), view.tools(), snapshot.rules.len());
         let mut burst = Burst::new();
         // An empty burst has room.
         let _ = burst.push(received.frame(frame, 0));
-        let mut outlets = Outlets { tools, links_up, worker: &mut worker, view: &mut counters };
+        let (worker_stats, view_stats) = (&mut worker, &mut counters);
+        let mut outlets =
+            Outlets { tools, links_up, worker: worker_stats, view: view_stats, flows: None };
         let fate = match snapshot.role(port) {
             Role::Wire(_) => Fate::GoOn { may_share: false },
             Role::Tap | Role::Idle => Fate::End,

@@ -99,7 +99,7 @@ pub fn rendezvous(takers: &[Taker], slot: usize) -> Option<usize> {
 }
 
 /// The same on every machine and in every version: flows stay where they are across restarts.
-fn hash_of(address: IpAddr) -> u64 {
+pub(crate) fn hash_of(address: IpAddr) -> u64 {
     let (high, low) = match address {
         IpAddr::V4(address) => (4, u64::from(u32::from(address))),
         IpAddr::V6(address) => {

@@ -3,11 +3,14 @@
 use arrayvec::ArrayVec;
 
 use crate::burst::{BURST_MAX, Burst};
+use crate::flow_table::FlowTable;
 use crate::groups::Groups;
 use crate::keys::Keys;
+use crate::outbox::COPIES_MAX;
 use crate::parse::Parsed;
 use crate::port::Devices;
 use crate::stats::{ViewStats, WorkerStats};
+use crate::steer::Paths;
 use crate::tool::ToolPort;
 
 /// The copies that a burst wants.
@@ -23,6 +26,8 @@ pub struct Copies<'a> {
     pub has_tags: bool,
     /// The key of each frame of the burst.
     pub keys: &'a Keys,
+    /// Which path each copy takes, where its session has several.
+    pub paths: &'a Paths,
 }
 
 /// What the copy of one frame depends on.
@@ -32,6 +37,8 @@ pub struct Wanted {
     pub flow_hash: u16,
     /// Bytes of tags to be left out.
     pub strip: u8,
+    /// Which of the session's paths, where it has several.
+    pub path: u16,
 }
 
 /// Where a burst's copies go, and where they are counted.
@@ -45,6 +52,9 @@ pub struct Outlets<'a, D: Devices> {
     pub worker: &'a mut WorkerStats,
     /// Counters of the view.
     pub view: &'a mut ViewStats,
+    /// The tools of the flows that are to stay at theirs; where it is missing, flows go as if they were
+    /// new.
+    pub flows: Option<&'a mut FlowTable>,
 }
 
 impl Copies<'_> {
@@ -59,7 +69,8 @@ impl Copies<'_> {
     pub fn wanted<const STRIPS: bool>(&self, turn: u8) -> Wanted {
         let frame = self.frame(turn);
         let strip = if STRIPS { self.parsed[frame].tags_len } else { 0 };
-        Wanted { flow_hash: self.keys.hash(frame), strip }
+        let path = self.paths[usize::from(turn) % COPIES_MAX];
+        Wanted { flow_hash: self.keys.hash(frame), strip, path }
     }
 
     /// True when each of `count` frames is wanted once.

@@ -3,13 +3,25 @@
 /// So many bits has the hash of a flow.
 pub(crate) const HASH_BITS: u32 = 14;
 
-/// [`HASH_BITS`] bits of both addresses (words as they stand in the packet; an IPv4 address is the last), both
+/// [`HASH_BITS`] bits of what [`flow_id`] makes. Cost: about 50 instructions.
+#[inline(always)]
+pub(crate) fn flow_hash(src: [u32; 4], dst: [u32; 4], ports: u32, protocol: u32) -> u32 {
+    hash_of(flow_id(src, dst, ports, protocol))
+}
+
+/// The hash of the flow that has this id: its first bits.
+#[inline(always)]
+pub(crate) const fn hash_of(flow_id: u32) -> u32 {
+    flow_id >> (32 - HASH_BITS)
+}
+
+/// 32 bits of both addresses (words as they stand in the packet; an IPv4 address is the last), both
 /// ports (source in the upper half) and the protocol.
 ///
 /// Each end is made one word, and this is mixed; the sum of both does not know which was first. All of
-/// it is in words of 32 bits: vectors make one for each packet in a lane. Cost: about 50 instructions.
+/// it is in words of 32 bits: vectors make one for each packet in a lane.
 #[inline(always)]
-pub(crate) fn flow_hash(src: [u32; 4], dst: [u32; 4], ports: u32, protocol: u32) -> u32 {
+pub(crate) fn flow_id(src: [u32; 4], dst: [u32; 4], ports: u32, protocol: u32) -> u32 {
     // Odd, and without any relation: the fractional part of pi.
     const OF_WORDS: [u32; 4] = [0x243f_6a89, 0x85a3_08d3, 0x1319_8a2f, 0x0370_7345];
     const OF_PORT: u32 = 0xa409_3823;
@@ -23,7 +35,7 @@ pub(crate) fn flow_hash(src: [u32; 4], dst: [u32; 4], ports: u32, protocol: u32)
         }))
     };
     let both = end(src, ports >> 16).wrapping_add(end(dst, ports & 0xffff));
-    both.wrapping_add(protocol.wrapping_mul(OF_PROTOCOL)) >> (32 - HASH_BITS)
+    both.wrapping_add(protocol.wrapping_mul(OF_PROTOCOL))
 }
 
 /// Each bit of the word decides over each bit of the result: the finalizer of `MurmurHash3`.

@@ -12,6 +12,7 @@
 //!                 what rules never see is settled here                                    exempt
 //!    3 classify   keys -> verdicts           one lookup per source and direction        classify
 //!                 flows of late are remembered                                     flow_cache
+//!      steer      flows to the tools of a target                   where there are several  steer
 //!    4 copy       prepend | copy, truncated | hold by reference                      replicate
 //!    5 encap      header template, lengths, source port, checksum                         encap
 //!  TxQueue::send  the original, by the link's other port                                  worker
@@ -57,6 +58,7 @@ mod simd;
 pub mod parse;
 pub mod rule_table;
 pub mod flow_cache;
+pub mod flow_table;
 pub mod snapshot;
 pub mod claims;
 pub mod exempt;
@@ -79,6 +81,7 @@ pub mod evaluations;
 pub mod groups;
 pub mod attribute;
 pub mod classify;
+pub mod steer;
 pub mod copies;
 mod sink;
 pub mod replicate;

@@ -1,4 +1,4 @@
-//! The stages between receive and send, over one burst: parse, attribute, classify, copy.
+//! The stages between receive and send, over one burst: parse, attribute, classify, steer, copy.
 //!
 //! Stages never call stages; [`mirror_burst`] calls each in turn. Each leaves its results in
 //! [`Scratch`], which a worker allocates once.
@@ -12,11 +12,13 @@ use crate::evaluations::Evaluations;
 use crate::flow_key::FlowKey;
 use crate::groups::Groups;
 use crate::keys::Keys;
+use crate::outbox::COPIES_MAX;
 use crate::parse::{HEADERS_LEN_MAX, Parsed, Split, parse, plain_keys};
 use crate::plain::{Head, SHORT, head_of};
 use crate::port::{Devices, Mbuf};
 use crate::replicate::{give_copies, make_copies};
 use crate::rule_table::RuleTable;
+use crate::steer::{Flows, Paths, steer_burst};
 use crate::units::PortIndex;
 use crate::view::View;
 
@@ -28,6 +30,7 @@ pub struct Scratch {
     lookup: Lookup,
     groups: Groups,
     headers: Box<[u8]>,
+    paths: Paths,
     /// For the heads of short frames.
     rooms: Box<[Head; BURST_MAX]>,
 }
@@ -47,6 +50,7 @@ impl Default for Scratch {
             lookup: Lookup::default(),
             groups: Groups::default(),
             headers: vec![0; HEADERS_LEN_MAX].into(),
+            paths: [0; COPIES_MAX],
             rooms: Box::new([*SHORT; BURST_MAX]),
         }
     }
@@ -76,7 +80,7 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
     outlets: &mut Outlets<'_, D>,
 ) -> usize {
     let (bytes, has_tags) = parse_burst(frames.frames(), scratch);
-    let Scratch { parsed, keys, evaluations, lookup, groups, .. } = scratch;
+    let Scratch { parsed, keys, evaluations, lookup, groups, headers, paths, .. } = scratch;
     let unmirrored = &mut outlets.worker.unmirrored;
     let sources = evaluations.of_frames_mut();
     attribute_burst(view, port, frames.frames(), parsed, sources);
@@ -84,7 +88,12 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
     let counters = Counters { hits: &mut outlets.view.hits, unmirrored };
     classify_burst(view, frames.len(), keys, evaluations, lookup, counters);
     groups.fill(evaluations.wanted());
-    let copies = Copies { groups, frames: evaluations.frames(), parsed, has_tags, keys };
+    if view.steers {
+        let (table, tools) = (outlets.flows.as_deref_mut(), &mut *outlets.view.tools);
+        let flows = Flows { frames: frames.frames(), keys, headers, table, tools };
+        steer_burst(view, evaluations.frames(), groups, flows, paths);
+    }
+    let copies = Copies { groups, frames: evaluations.frames(), parsed, has_tags, keys, paths };
     match fate {
         Fate::End => give_copies(view, frames, copies, outlets),
         Fate::GoOn { may_share } => {

@@ -6,6 +6,8 @@
 //! Everything else (lengths that promise more than the frame has, wrong checksums, cut or odd
 //! layer 4) is taken as far as it goes. All reads are checked; the walk is bounded.
 
+mod inner;
+
 use thiserror::Error;
 
 use crate::burst::BURST_MAX;
@@ -18,6 +20,7 @@ use crate::simd;
 use crate::wire::ethernet::{self, ethertype};
 use crate::wire::ipv6::next_header;
 use crate::wire::{ipv4, ipv6, vlan};
+pub use inner::{inner_key, may_hold_inner};
 
 /// So many IPv6 extension headers are walked; behind more there is no layer 4.
 pub const EXTENSIONS_MAX: usize = 8;
@@ -106,6 +109,10 @@ pub struct Headers {
     pub fragment: Option<u8>,
     /// Not the first fragment.
     pub is_later: bool,
+    /// Where in the frame the upper layer begins.
+    pub upper_at: usize,
+    /// Where the packet ends: what follows is padding.
+    pub end: usize,
 }
 
 impl Headers {
@@ -258,8 +265,9 @@ fn parse_ipv4(frame: Frame<'_>, at: usize) -> Result<Headers, Stop> {
     let fragment = (is_later || header.has_more_fragments()).then_some(protocol);
     // A total length of 0 is what receive offload leaves in a giant: up to the end of the frame.
     let end = if total_len == 0 { frame.len } else { frame.len.min(at + total_len) };
-    let ports = if is_later { None } else { ports(frame, at + header_len, end, protocol)? };
-    Ok(Headers { addresses, protocol: Some(protocol), ports, fragment, is_later })
+    let upper_at = at + header_len;
+    let ports = if is_later { None } else { ports(frame, upper_at, end, protocol)? };
+    Ok(Headers { addresses, protocol: Some(protocol), ports, fragment, is_later, upper_at, end })
 }
 
 fn parse_ipv6(frame: Frame<'_>, at: usize) -> Result<Headers, Stop> {
@@ -276,15 +284,16 @@ fn parse_ipv6(frame: Frame<'_>, at: usize) -> Result<Headers, Stop> {
     let next = header.next_header();
     if !next_header::WALKED.contains(&next) {
         let (protocol, ports) = (Some(next), ports(frame, payload, end, next)?);
-        return Ok(Headers { addresses, protocol, ports, fragment: None, is_later: false });
+        let (fragment, is_later, upper_at) = (None, false, payload);
+        return Ok(Headers { addresses, protocol, ports, fragment, is_later, upper_at, end });
     }
     let upper = walk_extensions(frame, payload, end, next)?;
     let ports = match (upper.protocol, upper.is_later) {
         (Some(protocol), false) => ports(frame, upper.at, end, protocol)?,
         _ => None,
     };
-    let Upper { protocol, fragment, is_later, .. } = upper;
-    Ok(Headers { addresses, protocol, ports, fragment, is_later })
+    let Upper { at: upper_at, protocol, fragment, is_later } = upper;
+    Ok(Headers { addresses, protocol, ports, fragment, is_later, upper_at, end })
 }
 
 /// Where a chain of extension headers ends.

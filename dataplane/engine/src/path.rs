@@ -1,6 +1,8 @@
 //! The ways from a target to its tools: a path for each tool and next hop, and the table by which
 //! flows find theirs.
 
+mod steering;
+
 use std::sync::Arc;
 
 use crate::balance::{SLOTS, Taker, maglev, rendezvous};
@@ -8,6 +10,9 @@ use crate::encap::{Encap, Outer, inner_len_max};
 use crate::neighbors::{Hop, Neighbors, Way};
 use crate::snapshot::{AllDown, MemberHealth, MemberSpec, Snapshot, TargetSpec, VxlanSpec};
 use crate::units::{Mac, ToolIndex, VlanId, Vni};
+
+pub use steering::Steering;
+use steering::Sticky;
 
 /// One way to one tool, as one session sends by it.
 #[derive(Debug)]
@@ -30,8 +35,8 @@ pub(crate) struct TargetView {
     made_of: Ingredients,
     /// Which tool and which of its next hops each path leads by.
     paths: Vec<Path>,
-    /// By the hash of a flow: its path; `None` where there is one path at most.
-    pub(crate) table: Option<Arc<[u16]>>,
+    /// How flows find their path; `None` where there is one path at most, and nothing to remember.
+    pub(crate) steering: Option<Arc<Steering>>,
 }
 
 /// What the paths of a target depend on.
@@ -44,6 +49,8 @@ struct Ingredients {
     mtu: u16,
     mac: Mac,
     vlan: Option<VlanId>,
+    /// Of VXLAN.
+    udp_port: u16,
 }
 
 #[derive(Debug)]
@@ -70,6 +77,7 @@ pub(crate) fn targets(
             mtu: port.mtu,
             mac: neighbors.port_mac(spec.port),
             vlan: port.vlan,
+            udp_port: snapshot.vxlan.port,
         };
         first += spec.members.len() as u32;
         match before.get(at).filter(|before| before.made_of == made_of) {
@@ -107,7 +115,19 @@ impl TargetView {
             };
             (0..SLOTS).map(path).collect()
         });
-        Self { made_of, paths, table }
+        let Ingredients { spec, ways, .. } = &made_of;
+        let is_sticky = spec.balance.sticky && !paths.is_empty();
+        let sticky = is_sticky.then(|| Sticky::new(spec, ways, &takers, &firsts));
+        let is_steered = sticky.is_some() || table.is_some();
+        let steering =
+            is_steered.then(|| Arc::new(Steering::new(spec, made_of.udp_port, sticky, table)));
+        Self { made_of, paths, steering }
+    }
+
+    /// So many flows it wants remembered; 0: none.
+    pub(crate) fn sticky_flows(&self) -> u32 {
+        let balance = &self.made_of.spec.balance;
+        if balance.sticky { balance.sticky_flows } else { 0 }
     }
 
     /// How many tools it has.
@@ -121,7 +141,7 @@ impl TargetView {
     }
 
     fn path(&self, path: &Path, vxlan: &VxlanSpec, vni: Vni, snap_len: usize) -> PathView {
-        let Ingredients { spec, ways, first, mtu, mac, vlan } = &self.made_of;
+        let Ingredients { spec, ways, first, mtu, mac, vlan, .. } = &self.made_of;
         let MemberSpec { address, source, .. } = spec.members[path.member];
         let way = &ways[path.member];
         let mtu = way.mtu.map_or(*mtu, |of_path| of_path.min(*mtu));

@@ -57,10 +57,17 @@ impl<T> Subscriber<T> {
 
     /// Takes up what was published since; true when there was something.
     pub fn refresh(&mut self) -> bool {
+        self.refresh_with(|_, _| ())
+    }
+
+    /// As [`Subscriber::refresh`]; before the value in force goes back, what the worker has in it may be
+    /// handed on to the new one.
+    pub fn refresh_with(&mut self, hand_on: impl FnOnce(&mut T, &mut T)) -> bool {
         if self.queues.down.is_empty() || self.queues.back.is_full() {
             return false;
         }
-        let Some(new) = self.queues.down.pop() else { return false };
+        let Some(mut new) = self.queues.down.pop() else { return false };
+        hand_on(&mut self.current, &mut new);
         let old = core::mem::replace(&mut self.current, new);
         // Only this worker pushes, and it has just seen room.
         let returned = self.queues.back.push(old);

@@ -5,16 +5,21 @@
 //! for long is forgotten.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::drop_reason::Unmirrored;
+use crate::flow_table::FlowTable;
 use crate::latency::Latency;
 use crate::publish::{Publisher, channel};
 use crate::report::{PortReport, Report, RuleReport, SessionReport};
 use crate::rule_table::CompiledTable;
 use crate::snapshot::{IdleSpec, Snapshot};
-use crate::stats::{LaneStats, PortStats, SessionStats, ViewStats, WorkerStats, add_all};
+use crate::stats::{
+    LaneStats, PortStats, SessionStats, ToolStats, ViewStats, WorkerStats, add_all,
+};
 use crate::view::View;
 
 mod states;
@@ -40,6 +45,9 @@ pub struct WorkerView<T = CompiledTable> {
     pub generation: u64,
     /// This worker's own times, where they are measured.
     pub latency: Option<Box<Latency>>,
+    /// What this worker remembers of flows, where some are to stay at their tools; handed on from view to
+    /// view.
+    pub flows: Option<Box<FlowTable>>,
     /// What the worker does while nothing comes.
     pub idle: IdleSpec,
     /// Copies wait no longer for others, to leave with them.
@@ -52,7 +60,28 @@ pub struct WorkerView<T = CompiledTable> {
 #[derive(Debug)]
 struct Names {
     sessions: Vec<String>,
+    tools: Vec<ToolId>,
     rules: Vec<String>,
+}
+
+/// The name of its target, and its address.
+type ToolId = (String, IpAddr);
+
+impl Names {
+    fn zeroes(&self) -> ViewStats {
+        ViewStats::new(self.sessions.len(), self.tools.len(), self.rules.len())
+    }
+}
+
+impl<T> WorkerView<T> {
+    /// Takes from the view before what the worker is to keep.
+    fn inherit(&mut self, before: &mut Self) {
+        let flows = self.view.sticky_flows;
+        // A spare one goes back with the view.
+        if flows > 0 && before.flows.as_ref().is_some_and(|table| table.is_for(flows)) {
+            core::mem::swap(&mut self.flows, &mut before.flows);
+        }
+    }
 }
 
 /// The publisher's hold on one worker.
@@ -107,6 +136,7 @@ pub struct Roster<T = CompiledTable> {
     names: Arc<Names>,
     generation: u64,
     sessions: HashMap<String, SessionStats>,
+    tools: HashMap<ToolId, ToolStats>,
     rule_hits: HashMap<String, u64>,
     latency: Latency,
     links: Links,
@@ -122,6 +152,7 @@ impl<T> Roster<T> {
             names,
             generation: 1,
             sessions: HashMap::new(),
+            tools: HashMap::new(),
             rule_hits: HashMap::new(),
             latency: Latency::new(),
             links,
@@ -130,7 +161,7 @@ impl<T> Roster<T> {
         };
         let mut ends = Vec::new();
         for &core in &roster.snapshot.dataplane.workers {
-            let (views, subscriber) = channel(Box::new(roster.worker_view(view)));
+            let (views, subscriber) = channel(Box::new(roster.worker_view(true)));
             let reports = Arc::new(Reports::new());
             let taken_up = Arc::new(AtomicU64::new(roster.generation));
             ends.push(WorkerEnd {
@@ -164,6 +195,7 @@ impl<T> Roster<T> {
     /// [`Roster::stragglers`].
     pub fn publish(&mut self, snapshot: Arc<Snapshot>, view: &Arc<View<T>>) {
         self.reclaim();
+        let (before, flows_before) = (self.generation, self.view.sticky_flows);
         self.generation += 1;
         self.view = Arc::clone(view);
         if !Arc::ptr_eq(&self.snapshot, &snapshot) {
@@ -175,10 +207,14 @@ impl<T> Roster<T> {
             self.snapshot = snapshot;
             forget(&mut self.rule_hits, &self.names.rules);
             forget(&mut self.sessions, &self.names.sessions);
+            forget(&mut self.tools, &self.names.tools);
         }
         for member in &self.members {
+            // Who is at the view before has the table of that one; others may have none.
+            let has_flows = flows_before == view.sticky_flows
+                && member.taken_up.load(Ordering::Acquire) == before;
             // An offer that was never taken up has counted nothing.
-            drop(member.views.publish(Box::new(self.worker_view(view))));
+            drop(member.views.publish(Box::new(self.worker_view(!has_flows))));
         }
     }
 
@@ -200,6 +236,7 @@ impl<T> Roster<T> {
         }
         for old in returned {
             add_view(&mut self.sessions, &mut self.rule_hits, &old.names, &old.stats);
+            add_tools(&mut self.tools, &old.names, &old.stats);
             if let Some(latency) = &old.latency {
                 self.latency.add(latency);
             }
@@ -218,7 +255,7 @@ impl<T> Roster<T> {
                         lanes: vec![LaneStats::default(); lanes],
                         ..WorkerStats::default()
                     },
-                    view: ViewStats::new(self.names.sessions.len(), self.names.rules.len()),
+                    view: self.names.zeroes(),
                     generation: self.generation,
                     is_complete: false,
                     latency: is_timed.then(|| member.last.latency.take().unwrap_or_default()),
@@ -265,10 +302,13 @@ impl<T> Roster<T> {
         self.render(&totals, &sessions, &rule_hits)
     }
 
-    fn worker_view(&self, view: &Arc<View<T>>) -> WorkerView<T> {
+    /// `with_flows`: with an empty table of flows, where the view wants one.
+    fn worker_view(&self, with_flows: bool) -> WorkerView<T> {
+        let flows = self.view.sticky_flows;
         WorkerView {
-            view: Arc::clone(view),
-            stats: ViewStats::new(self.names.sessions.len(), self.names.rules.len()),
+            view: Arc::clone(&self.view),
+            stats: self.names.zeroes(),
+            flows: (with_flows && flows > 0).then(|| Box::new(FlowTable::new(flows))),
             generation: self.generation,
             latency: self.snapshot.dataplane.latency.then(Box::default),
             idle: self.snapshot.dataplane.idle,
@@ -327,7 +367,12 @@ impl<T> Roster<T> {
 }
 
 fn names_of(snapshot: &Snapshot) -> Arc<Names> {
+    let tools = snapshot
+        .targets
+        .iter()
+        .flat_map(|target| target.members.iter().map(|member| (target.id.clone(), member.address)));
     Arc::new(Names {
+        tools: tools.collect(),
         sessions: snapshot.sessions.iter().map(|session| session.id.clone()).collect(),
         rules: snapshot.rules.iter().map(|rule| rule.id.clone()).collect(),
     })
@@ -347,11 +392,17 @@ fn add_view(
     }
 }
 
+fn add_tools(tools: &mut HashMap<ToolId, ToolStats>, names: &Names, stats: &ViewStats) {
+    for (name, stats) in names.tools.iter().zip(&stats.tools) {
+        tools.entry(name.clone()).or_default().add(stats);
+    }
+}
+
 /// Forgets what has none of these names, once it is most of what is remembered: who changes rules all
 /// day long does not fill the memory.
-fn forget<T>(by_name: &mut HashMap<String, T>, names: &[String]) {
+fn forget<N: Eq + Hash, T>(by_name: &mut HashMap<N, T>, names: &[N]) {
     if by_name.len() > FORGOTTEN_MIN + 2 * names.len() {
-        let names: HashSet<&String> = names.iter().collect();
+        let names: HashSet<&N> = names.iter().collect();
         by_name.retain(|name, _| names.contains(name));
     }
 }

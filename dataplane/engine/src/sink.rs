@@ -83,6 +83,11 @@ impl<'a> Sink<'a> {
         let session = &view.sessions[index.at()];
         let stats = &mut outlets.view.sessions[index.at()];
         stats.matched += count as u64;
+        if let [only] = session.paths.as_slice()
+            && let Some(tool) = outlets.view.tools.get_mut(only.tool.at())
+        {
+            tool.copies += count as u64;
+        }
         let mut skip = |reason: Skipped, count| stats.skipped[reason as usize] += count as u64;
         let tool = match &mut outlets.tools[session.port.at()] {
             Some(tool) if outlets.links_up[session.port.at()] => tool,
@@ -151,8 +156,11 @@ impl<'a> Sink<'a> {
         len: usize,
         wanted: Wanted,
     ) -> Option<(&'a Encap, Plan)> {
-        let path = self.session.path(wanted.flow_hash).ok_or(Skipped::NoMember);
-        let planned = path.and_then(|path| {
+        let path = match self.session.paths.as_slice() {
+            [only] => Some(only),
+            several => several.get(usize::from(wanted.path)),
+        };
+        let planned = path.ok_or(Skipped::NoMember).and_then(|path| {
             let encap = path.encap.as_ref().ok_or(Skipped::NoNeighbor)?;
             Ok((encap, copy::plan(self.session, path, len, wanted.strip)?))
         });

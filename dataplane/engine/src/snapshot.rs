@@ -203,7 +203,7 @@ pub struct TargetSpec {
 }
 
 /// How the flows to a load balancer are given to its members.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalanceSpec {
     /// What has to stay together.
     pub affinity: Affinity,
@@ -211,8 +211,32 @@ pub struct BalanceSpec {
     pub inner: bool,
     /// Flows that live stay at their member when others come, go, or change.
     pub sticky: bool,
+    /// Where they do: so many flows each worker can remember ([`crate::flow_table`]), those of all targets
+    /// together. The largest number of all targets holds; another one forgets them all.
+    pub sticky_flows: u32,
+    /// Seconds after which a TCP flow without packets has ended, 1..=6000. Others end after 120, where that
+    /// is less, as with a Network Load Balancer.
+    pub sticky_idle_s: u16,
     /// What happens while no member is [`MemberHealth::Active`] or draining.
     pub all_down: AllDown,
+}
+
+/// Flows that a worker remembers for sticky targets where nothing is said of it: half a MiB.
+pub const STICKY_FLOWS: u32 = 65_536;
+/// Seconds that a flow may be silent where nothing is said of it: a Network Load Balancer's for TCP.
+pub const STICKY_IDLE_S: u16 = 350;
+
+impl Default for BalanceSpec {
+    fn default() -> Self {
+        Self {
+            affinity: Affinity::Flow,
+            inner: false,
+            sticky: false,
+            sticky_flows: STICKY_FLOWS,
+            sticky_idle_s: STICKY_IDLE_S,
+            all_down: AllDown::FailOpen,
+        }
+    }
 }
 
 /// What reaches one member together; both directions always do.

@@ -105,19 +105,34 @@ pub struct TimeStats {
 /// and each addition would wait for the one before.
 pub type Hits = [u64; 2];
 
+/// Counters of one tool: see [`crate::report::NeighborState`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ToolStats {
+    /// Copies meant for it.
+    pub copies: u64,
+    /// Living flows that it got from a tool that no longer takes them.
+    pub moved_flows: u64,
+}
+
 /// What lives as long as the view.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ViewStats {
     /// By session.
     pub sessions: Vec<SessionStats>,
+    /// By [`crate::units::ToolIndex`].
+    pub tools: Vec<ToolStats>,
     /// Evaluations settled, by [`ViewStats::slot`].
     pub hits: Vec<Hits>,
 }
 
 impl ViewStats {
-    /// Zeroes for so many sessions and rules.
-    pub fn new(sessions: usize, rules: usize) -> Self {
-        Self { sessions: vec![SessionStats::default(); sessions], hits: vec![[0; 2]; 1 + rules] }
+    /// Zeroes for so many sessions, tools and rules.
+    pub fn new(sessions: usize, tools: usize, rules: usize) -> Self {
+        Self {
+            sessions: vec![SessionStats::default(); sessions],
+            tools: vec![ToolStats::default(); tools],
+            hits: vec![[0; 2]; 1 + rules],
+        }
     }
 
     /// Where the hits of a rule are counted, and first of all those of [`RuleIndex::NONE`].
@@ -133,10 +148,12 @@ impl ViewStats {
 
     /// Copies `from` into place without allocating; false (and no change) when the shapes differ.
     pub fn copy_from(&mut self, from: &Self) -> bool {
-        let is_same_shape =
-            self.sessions.len() == from.sessions.len() && self.hits.len() == from.hits.len();
+        let is_same_shape = self.sessions.len() == from.sessions.len()
+            && self.tools.len() == from.tools.len()
+            && self.hits.len() == from.hits.len();
         if is_same_shape {
             self.sessions.copy_from_slice(&from.sessions);
+            self.tools.copy_from_slice(&from.tools);
             self.hits.copy_from_slice(&from.hits);
         }
         is_same_shape
@@ -154,6 +171,14 @@ impl PortStats {
         self.taken += other.taken;
         self.shared += other.shared;
         add_all(&mut self.ended, &other.ended);
+    }
+}
+
+impl ToolStats {
+    /// Adds another worker's (or an earlier view's) counters of the same tool.
+    pub fn add(&mut self, other: &Self) {
+        self.copies += other.copies;
+        self.moved_flows += other.moved_flows;
     }
 }
 

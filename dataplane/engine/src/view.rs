@@ -35,6 +35,10 @@ pub struct View<T = CompiledTable> {
     /// By [`crate::units::TargetIndex`].
     targets: Vec<Arc<TargetView>>,
     rules: usize,
+    /// Some session's flows are to be [steered](crate::steer).
+    pub steers: bool,
+    /// So many flows each worker is to remember ([`crate::flow_table`]); 0: none.
+    pub sticky_flows: u32,
 }
 
 /// All sessions of one source.
@@ -47,7 +51,7 @@ struct SourceView<T> {
     amazon_dns: Option<SessionIndex>,
 }
 
-pub use crate::path::PathView;
+pub use crate::path::{PathView, Steering};
 
 /// What the copy stage needs of a session.
 #[derive(Debug)]
@@ -60,19 +64,8 @@ pub struct SessionView {
     pub snap_len: usize,
     /// The ways to its target's tools; empty where no tool takes flows.
     pub paths: Vec<PathView>,
-    /// By the hash of a flow: its path; `None` where there is one path at most.
-    pub table: Option<Arc<[u16]>>,
-}
-
-impl SessionView {
-    /// The way that a flow's copies go; `None` where no tool takes flows.
-    #[inline]
-    pub fn path(&self, flow_hash: u16) -> Option<&PathView> {
-        match &self.table {
-            None => self.paths.first(),
-            Some(table) => self.paths.get(usize::from(*table.get(usize::from(flow_hash))?)),
-        }
-    }
+    /// How flows find theirs; `None` where there is one path at most, and nothing to remember.
+    pub steering: Option<Arc<Steering>>,
 }
 
 impl<T: RuleTable> View<T> {
@@ -106,12 +99,15 @@ impl<T: RuleTable> View<T> {
         let targets = targets(snapshot, neighbors, targets_before);
         let underlay = snapshot.ports.iter().flat_map(|port| &port.addresses).map(IpNet::addr);
         let underlay = underlay.chain(neighbors.addresses.iter().copied());
+        let sessions = compile_sessions(snapshot, &targets);
         Ok(Self {
             epoch: snapshot.epoch,
             keep_inner_vlan: snapshot.vxlan.keep_inner_vlan,
             exempt: Exempt::new(&snapshot.exempt, snapshot.vxlan.port, underlay),
             ports,
-            sessions: compile_sessions(snapshot, &targets),
+            steers: sessions.iter().any(|session| session.steering.is_some()),
+            sessions,
+            sticky_flows: targets.iter().map(|it| it.sticky_flows()).max().unwrap_or(0),
             targets,
             sources,
             rules: snapshot.rules.len(),
@@ -245,7 +241,7 @@ fn compile_sessions(snapshot: &Snapshot, targets: &[Arc<TargetView>]) -> Vec<Ses
             truncates_to_mtu: target.kind == TargetKind::Interface,
             snap_len,
             paths: view.paths(&snapshot.vxlan, session.vni, snap_len),
-            table: view.table.clone(),
+            steering: view.steering.clone(),
         }
     };
     snapshot.sessions.iter().map(compile).collect()

@@ -232,11 +232,15 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         // Without histograms nothing is timed.
         let is_timed = current.latency.is_some();
         let arrived = is_timed.then(|| arrived.unwrap_or_else(D::Clock::now));
+        if let Some(flows) = &mut current.flows {
+            flows.tick::<D::Clock>(self.busy.since());
+        }
         let mut outlets = Outlets {
             tools: &mut self.tools,
             links_up: &self.links_up,
             worker: &mut self.stats,
             view: &mut current.stats,
+            flows: current.flows.as_deref_mut(),
         };
         let fate = match role {
             Role::Wire(peer) => Fate::GoOn { may_share: self.shares_over[peer.at()] },

@@ -2,15 +2,28 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Member, Roster};
+use super::{Member, Roster, add_tools};
 use crate::latency::Latency;
 use crate::report::{RxQueueReport, TxQueueReport, WorkerState};
+use crate::stats::ToolStats;
 use crate::units::PortIndex;
 
 impl<T> Roster<T> {
     /// The state of every worker as last answered.
     pub fn workers(&self) -> Vec<WorkerState> {
         self.members.iter().map(|member| self.state(member)).collect()
+    }
+
+    /// Counters of every member of every target, in the order of the snapshot, as last answered.
+    pub fn tools(&self) -> Vec<ToolStats> {
+        let mut tools = self.tools.clone();
+        for last in self.members.iter().map(|member| &member.last) {
+            if last.is_complete && last.generation == self.generation {
+                add_tools(&mut tools, &self.names, &last.view);
+            }
+        }
+        let names = self.names.tools.iter();
+        names.map(|name| tools.get(name).copied().unwrap_or_default()).collect()
     }
 
     /// The times of all workers as last answered, where they are measured.

@@ -81,7 +81,7 @@ impl<T> WorkerEnd<T> {
 
     /// Takes up a new view; false when there is none.
     pub fn refresh(&mut self) -> bool {
-        let is_new = self.views.refresh();
+        let is_new = self.views.refresh_with(|before, new| new.inherit(before));
         if is_new {
             self.taken_up.store(self.views.current().generation, Ordering::Release);
         }

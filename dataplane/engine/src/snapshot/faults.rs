@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use foldhash::HashSetExt as _;
 
-use super::{MemberSpec, Snapshot, TargetKind};
+use super::{MemberSpec, Snapshot, TargetKind, TargetSpec};
+use crate::flow_table::{FLOWS_MAX, FLOWS_MIN, IDLE_S_MAX};
 use crate::rule::{FilterRule, NUMBERS, TCP, UDP};
 use crate::units::PortIndex;
 
@@ -97,6 +98,7 @@ impl Snapshot {
             {
                 faults.push(format!("target {id}: it has {} tools", target.members.len()));
             }
+            balance_faults(target, faults);
             for MemberSpec { address, source, .. } in &target.members {
                 let is_ours = port.addresses.iter().any(|net| net.addr() == *source);
                 if address.is_ipv4() != source.is_ipv4() || !is_ours {
@@ -145,6 +147,17 @@ impl Snapshot {
                 faults.push(format!("session {id}: a packet length of 0 mirrors nothing"));
             }
         }
+    }
+}
+
+fn balance_faults(target: &TargetSpec, faults: &mut Vec<String>) {
+    let TargetSpec { id, balance, .. } = target;
+    let (flows, idle_s) = (balance.sticky_flows, balance.sticky_idle_s);
+    if !(FLOWS_MIN..=FLOWS_MAX).contains(&flows) {
+        faults.push(format!("target {id}: sticky_flows {flows} is not {FLOWS_MIN}..{FLOWS_MAX}"));
+    }
+    if !(1..=IDLE_S_MAX).contains(&idle_s) {
+        faults.push(format!("target {id}: sticky_idle_s {idle_s} is not 1..{IDLE_S_MAX}"));
     }
 }
 

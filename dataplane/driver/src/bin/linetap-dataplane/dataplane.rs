@@ -244,7 +244,9 @@ impl Dataplane {
                 xstats: live.port.xstats(),
             }
         });
-        let neighbors = members(self.snapshot()).map(|(target, port, member)| {
+        let counted = self.roster.tools();
+        let tools = members(self.snapshot()).zip(&counted);
+        let neighbors = tools.map(|((target, port, member), counted)| {
             let way = self.neighbors.way(port, member);
             let hop = |hop: &Hop| HopState { via: hop.via, mac: hop.mac, vlan: hop.vlan };
             NeighborState {
@@ -255,8 +257,8 @@ impl Dataplane {
                 weight: member.weight,
                 path_mtu: way.mtu,
                 hops: way.hops.iter().map(hop).collect(),
-                copies: 0,
-                moved_flows: 0,
+                copies: counted.copies,
+                moved_flows: counted.moved_flows,
             }
         });
         LiveReport {
