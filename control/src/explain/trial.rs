@@ -75,7 +75,8 @@ impl Trial {
         let mut burst = Burst::new();
         // An empty burst has room.
         let _ = burst.push(received.frame(frame, 0));
-        let mut outlets = Outlets { tools, links_up, worker: &mut worker, view: &mut counters };
+        let mut outlets =
+            Outlets { tools, links_up, received_ns: 0, worker: &mut worker, view: &mut counters };
         let fate = match snapshot.role(port) {
             Role::Wire(_) => Fate::GoOn { may_share: false },
             Role::Tap | Role::Idle => Fate::End,

@@ -12,6 +12,7 @@
 //!                 what rules never see is settled here                                    exempt
 //!    3 classify   keys -> verdicts           one lookup per source and direction        classify
 //!                 flows of late are remembered                                     flow_cache
+//!      police     what a session does not want of that: other flows, too much             police
 //!    4 copy       prepend | copy, truncated | hold by reference                      replicate
 //!    5 encap      header template, lengths, source port, checksum                         encap
 //!  TxQueue::send  the original, by the link's other port                                  worker
@@ -58,6 +59,8 @@ pub mod parse;
 pub mod rule_table;
 pub mod flow_cache;
 pub mod snapshot;
+pub mod limiter;
+pub mod policing;
 pub mod claims;
 pub mod exempt;
 pub mod encap;
@@ -79,6 +82,7 @@ pub mod evaluations;
 pub mod groups;
 pub mod attribute;
 pub mod classify;
+pub mod police;
 pub mod copies;
 mod sink;
 pub mod replicate;

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::drop_reason::Unmirrored;
+use crate::drop_reason::{NeverMirrored, Unmirrored};
 use crate::latency::Latency;
 use crate::publish::{Publisher, channel};
 use crate::report::{PortReport, Report, RuleReport, SessionReport};
@@ -80,6 +80,7 @@ struct Totals {
     /// The others by port.
     ports: Vec<PortStats>,
     unmirrored: [u64; Unmirrored::COUNT],
+    never_mirrored: [u64; NeverMirrored::COUNT],
 }
 
 impl Totals {
@@ -95,6 +96,7 @@ impl Totals {
             total.add(port);
         }
         add_all(&mut self.unmirrored, &worker.unmirrored);
+        add_all(&mut self.never_mirrored, &worker.never_mirrored);
     }
 }
 
@@ -253,6 +255,7 @@ impl<T> Roster<T> {
             received: vec![(0, 0); self.snapshot.ports.len()],
             ports: vec![PortStats::default(); self.snapshot.ports.len()],
             unmirrored: Default::default(),
+            never_mirrored: Default::default(),
         };
         for member in &self.members {
             let last = &member.last;
@@ -321,6 +324,7 @@ impl<T> Roster<T> {
             sessions: sessions.collect(),
             rules: rules.collect(),
             unmirrored: totals.unmirrored,
+            never_mirrored_by: totals.never_mirrored,
             live: None,
         }
     }

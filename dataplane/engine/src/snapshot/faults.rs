@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use foldhash::HashSetExt as _;
 
-use super::{MemberSpec, Snapshot, TargetKind};
+use super::{MemberSpec, RateLimit, SAMPLE_MAX, SessionSpec, Snapshot, TargetKind};
 use crate::rule::{FilterRule, NUMBERS, TCP, UDP};
 use crate::units::PortIndex;
 
@@ -144,7 +144,23 @@ impl Snapshot {
             if session.packet_length == Some(0) {
                 faults.push(format!("session {id}: a packet length of 0 mirrors nothing"));
             }
+            faults.extend(policing_fault(session).map(|what| format!("session {id}: {what}")));
         }
+    }
+}
+
+fn policing_fault(session: &SessionSpec) -> Option<&'static str> {
+    let is_sound = |RateLimit { bytes, packets }: RateLimit| {
+        (bytes.is_some() || packets.is_some())
+            && bytes.is_none_or(|rate| RateLimit::BYTES.contains(&rate.get()))
+            && packets.is_none_or(|rate| RateLimit::PACKETS.contains(&rate.get()))
+    };
+    if !session.rate_limit.is_none_or(is_sound) {
+        Some("its rate limit is none, or out of range")
+    } else if session.sample.is_some_and(|of| of.get() > SAMPLE_MAX) {
+        Some("it samples fewer flows than there are hashes")
+    } else {
+        None
     }
 }
 
