@@ -11,7 +11,8 @@ use engine::rule::FilterRule;
 use engine::snapshot::{FilterSpec, Snapshot};
 
 use crate::config::{Appliance, Quotas};
-use crate::model::{Listing, Model, ModelFault, Property};
+use crate::model::policing::check_tag;
+use crate::model::{Kind, Listing, Model, ModelFault, Property};
 
 pub use sessions::{LOAD_BALANCER_PACKET_LENGTH, settle_vnis};
 
@@ -82,11 +83,16 @@ pub fn faults_among(model: &Model) -> Vec<ModelFault> {
 }
 
 fn check_tags(model: &Model, tags_max: u32, faults: &mut Faults) {
-    let filters = model.filters.iter().map(|it| (&it.id, &it.notes));
-    let rules = model.rules.iter().map(|it| (&it.id, &it.notes));
-    let targets = model.targets.iter().map(|it| (&it.id, &it.notes));
-    let sessions = model.sessions.iter().map(|it| (&it.id, &it.notes));
-    for (id, notes) in filters.chain(rules).chain(targets).chain(sessions) {
+    let filters = model.filters.iter().map(|it| (Kind::Filter, &it.id, &it.notes));
+    let rules = model.rules.iter().map(|it| (Kind::Rule, &it.id, &it.notes));
+    let targets = model.targets.iter().map(|it| (Kind::Target, &it.id, &it.notes));
+    let sessions = model.sessions.iter().map(|it| (Kind::Session, &it.id, &it.notes));
+    for (kind, id, notes) in filters.chain(rules).chain(targets).chain(sessions) {
+        for (key, value) in &notes.tags {
+            if let Err(message) = check_tag(kind, key, value) {
+                faults.add(Property::new(id, "Tags"), message, []);
+            }
+        }
         let count = notes.tags.len();
         if exceeds(count, tags_max) {
             let message = over("tags_per_resource", &format!("{count} tags"), tags_max);

@@ -122,7 +122,10 @@ pub struct Explainer {
 impl Explainer {
     /// Compiles a snapshot. Errors: all its faults, a sentence each.
     pub fn new(snapshot: Snapshot) -> Result<Self, Vec<String>> {
-        let view = Arc::new(View::compile(&snapshot, &Neighbors::offline(&snapshot))?);
+        // What a session may send depends on what it has sent; nothing of that is known here.
+        let mut unlimited = snapshot.clone();
+        unlimited.sessions.iter_mut().for_each(|session| session.rate_limit = None);
+        let view = Arc::new(View::compile(&unlimited, &Neighbors::offline(&unlimited))?);
         let snapshot = Arc::new(snapshot);
         let trial = Trial::new(Arc::clone(&snapshot), Arc::clone(&view));
         Ok(Self { snapshot, view, trial })

@@ -2,6 +2,7 @@
 //! [`crate::compile`] turns into a snapshot. Objects name each other by id, as they do in EC2.
 
 mod object;
+pub mod policing;
 mod rule_fault;
 mod tool;
 mod words;
@@ -34,13 +35,20 @@ pub const TAG_KEY_CHARS_MAX: usize = 127;
 /// Characters of a tag's value (the same).
 pub const TAG_VALUE_CHARS_MAX: usize = 256;
 
-/// What a person wrote beside an object: of no effect on packets.
+/// What a person wrote beside an object: of no effect on packets, but for some tags ([`policing`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notes {
     /// Its description.
     pub description: Option<String>,
     /// Its tags: keys and values, in order.
     pub tags: Vec<(String, String)>,
+}
+
+impl Notes {
+    /// The value of the tag with this key.
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        self.tags.iter().find(|(other, _)| other == key).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A mirror filter; its rules name it.

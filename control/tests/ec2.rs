@@ -385,6 +385,43 @@ fn tags_alone_do_not_disturb_the_data_plane() {
 }
 
 #[test]
+fn a_sessions_tags_say_how_much_it_wants() {
+    let bench = Bench::new();
+    let (filter, target) = (filter(&bench), target(&bench));
+    let tags = "TagSpecification.1.ResourceType=traffic-mirror-session&\
+                TagSpecification.1.Tag.1.Key=linetap:sample&TagSpecification.1.Tag.1.Value=";
+    let query =
+        |value: &str| session_query(&filter, &target, &format!("SessionNumber=1&{tags}{value}"));
+    assert_eq!(bench.refused(ALICE, &query("64")), "400 InvalidParameterValue");
+    let made = bench.made(ALICE, &query("1/64"), "trafficMirrorSessionId");
+    let policing = || {
+        let session = bench.dataplane.in_force().sessions[0].clone();
+        let rates = session
+            .rate_limit
+            .map(|it| (it.bytes.map_or(0, u64::from), it.packets.map_or(0, u64::from)));
+        (rates, session.sample.map_or(0, u16::from))
+    };
+    assert_eq!(policing(), (None, 64));
+    let set = |id: &str, value: &str| {
+        format!("CreateTags&ResourceId.1={id}&Tag.1.Key=linetap:rate-limit&Tag.1.Value={value}")
+    };
+    bench.done(ALICE, &set(&made, "10MB/s,5kpps"));
+    assert_eq!(policing(), (Some((10_000_000, 5000)), 64));
+    let taken = bench.dataplane.taken();
+    for (id, value) in
+        [(&made, "10Mb/s"), (&made, ""), (&made, "0pps"), (&filter, "10MB/s"), (&target, "10MB/s")]
+    {
+        assert_eq!(bench.refused(ALICE, &set(id, value)), "400 InvalidParameterValue", "{value}");
+    }
+    assert_eq!((bench.dataplane.taken(), policing()), (taken, (Some((10_000_000, 5000)), 64)));
+    let unset = |key: &str| format!("DeleteTags&ResourceId.1={made}&Tag.1.Key={key}");
+    bench.done(ALICE, &unset("linetap:rate-limit"));
+    assert_eq!(policing(), (None, 64));
+    bench.done(ALICE, &format!("DeleteTags&ResourceId.1={made}"));
+    assert_eq!(policing(), (None, 0));
+}
+
+#[test]
 fn sessions_end_with_their_interface_and_rest_without_their_tool() {
     let bench = Bench::new();
     let (filter, target) = (filter(&bench), target(&bench));

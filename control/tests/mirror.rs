@@ -129,6 +129,38 @@ fn captures_are_merged_mirrored_and_counted() {
 }
 
 #[test]
+fn a_session_sends_what_its_tags_allow_by_the_times_of_the_capture() {
+    let case = Case::new();
+    let tagged = |tag: &str| {
+        with(TEMPLATE, "SessionNumber: 1", &format!("SessionNumber: 1\n      Tags: [{tag}]"))
+    };
+    case.put("t.yaml", tagged("{Key: 'linetap:rate-limit', Value: '20pps'}"));
+    // 100 a second for two seconds: two at once, and 20 a second.
+    let times = (0..200).map(|at| at * 10_000_000);
+    case.put("1.pcap", capture_of(times.map(|time| (time, segment(1)))));
+    let run = || {
+        let read = ["--read", "lan=1.pcap", "--write", "tool=out.pcap", "--json", "r.json"];
+        assert_eq!(case.run(&read).status.code(), Some(0));
+        let times: Vec<u64> = case.capture("out.pcap").iter().map(|(time, _)| *time).collect();
+        let session = &case.json()["sessions"][0];
+        let number = |value: &Value| value.as_u64().unwrap();
+        let skipped = &session["skipped"];
+        let counts =
+            [&session["mirrored_packets"], &skipped["rate_limited"], &skipped["not_sampled"]];
+        (times, counts.map(number))
+    };
+    let (times, counts) = run();
+    assert_eq!(times[..4], [0, 10_000_000, 50_000_000, 100_000_000]);
+    assert_eq!((times.len(), counts), (41, [41, 159, 0]));
+    assert_eq!(run(), (times, [41, 159, 0]), "always the same");
+    // It is one flow: all of it, or nothing.
+    case.put("t.yaml", tagged("{Key: 'linetap:sample', Value: '1/16384'}"));
+    assert_eq!(run().1, [0, 0, 200]);
+    case.put("t.yaml", tagged("{Key: 'linetap:sample', Value: '1/1'}"));
+    assert_eq!(run().1, [200, 0, 0]);
+}
+
+#[test]
 fn without_json_the_report_is_printed() {
     let case = Case::new();
     case.put("1.pcap", capture_of([(5, segment(1))]));

@@ -216,6 +216,21 @@ const BREACHES: &[(&str, &str, &str)] = &[
         "S.VirtualNetworkId: Fn::ImportValue is not supported; write the value itself, Ref, Fn::GetAtt or Fn::Sub",
     ),
     (
+        "SessionNumber: 1",
+        "SessionNumber: 1\n      Tags: [{Key: 'linetap:rate-limit', Value: 10Mbps}]",
+        "S.Tags: \"10Mbps\" is no rate limit; write bytes a second (10MB/s), packets a second (5000pps), or both (10MB/s,5000pps), in whole numbers with k, M, G or nothing",
+    ),
+    (
+        "SessionNumber: 1",
+        "SessionNumber: 1\n      Tags: [{Key: 'linetap:sample', Value: 1/0}]",
+        "S.Tags: \"1/0\" is no part of all flows; write 1/1 to 1/16384, such as 1/64",
+    ),
+    (
+        "NetworkInterfaceId: eni-tool",
+        "NetworkInterfaceId: eni-tool\n      Tags: [{Key: 'linetap:sample', Value: 1/2}]",
+        "T.Tags: linetap:sample is a tag of sessions; a target sends nothing",
+    ),
+    (
         "Resources:",
         "Mappings: {}\nResources:",
         "the section \"Mappings\" is not supported; remove it",

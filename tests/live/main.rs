@@ -12,6 +12,8 @@ mod appliance;
 #[cfg(test)]
 mod capture;
 #[cfg(test)]
+mod consumer;
+#[cfg(test)]
 mod frame;
 #[cfg(test)]
 mod lab;
@@ -31,6 +33,8 @@ mod witness;
 mod api;
 #[cfg(test)]
 mod copies;
+#[cfg(test)]
+mod fleet;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]

@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 /// The tools of the lab's appliance file.
 pub(crate) const TOOL_V4: &str = "eni-0b000000000000004";
 pub(crate) const TOOL_V6: &str = "eni-0b000000000000006";
+/// A load balancer that a test may put into it.
+pub(crate) const FLEET: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/net/fleet/0123456789abcdef";
 /// The VNI of the sessions here.
 pub(crate) const VNI: u32 = 4711;
 
@@ -46,11 +49,12 @@ pub(crate) fn mirror_nothing() -> String {
 }
 
 fn head(tool: &str) -> String {
+    let way = if tool == FLEET { "NetworkLoadBalancerArn" } else { "NetworkInterfaceId" };
     format!(
         "Resources:
   Tool:
     Type: AWS::EC2::TrafficMirrorTarget
-    Properties: {{NetworkInterfaceId: {tool}}}
+    Properties: {{{way}: '{tool}'}}
   Filter:
     Type: AWS::EC2::TrafficMirrorFilter
   All:

@@ -79,6 +79,8 @@ class Run:
         self.hits = {rule.id: 0 for rule in model.rules}
         reasons = ("no_source", "not_ip", "never_mirrored", "no_match", "rejected", "malformed")
         self.unmirrored = dict.fromkeys(reasons, 0)
+        causes = ("dhcp", "metadata", "ntp", "activation", "loop_guard")
+        self.never_mirrored_by = dict.fromkeys(causes, 0)
         self.flows: list[object | None] = []  # of every frame
 
     def report(self) -> dict:
@@ -98,6 +100,7 @@ class Run:
             "sessions": sessions,
             "rules": rules,
             "unmirrored": self.unmirrored,
+            "never_mirrored_by": self.never_mirrored_by,
         }
 
     def receive(self, port: str, frame: Frame) -> None:
@@ -151,8 +154,9 @@ class Run:
             self.unmirrored["not_ip"] += 1
             return
         self.flows[-1] = packet.flow()
-        if self.is_never_mirrored(packet):
+        if cause := self.never_mirrored(packet):
             self.unmirrored["never_mirrored"] += 1
+            self.never_mirrored_by[cause] += 1
             return
         is_dns = {packet.source, packet.destination} & self.model.resolvers
         sessions = [s for s in self.model.sessions if s.interface == interface.id]
@@ -171,22 +175,26 @@ class Run:
         self.unmirrored["no_match"] += 1
         return None
 
-    def is_never_mirrored(self, packet: frames.Packet) -> bool:
-        """AWS's list, and the loop guard, which is always on."""
+    def never_mirrored(self, packet: frames.Packet) -> str | None:
+        """AWS's list, and the loop guard, which is always on: the first name that holds."""
         ends = {packet.source, packet.destination}
         ports = packet.ports or (None, None)
         is_udp, is_tcp = packet.protocol == frames.UDP, packet.protocol == frames.TCP
         if is_udp and ports[1] == self.model.vxlan_port and packet.source in self.model.underlay():
-            return True
+            return "loop_guard"
         if not self.model.exempts:
-            return False
+            return None
         dhcp = (67, 68) if isinstance(packet.source, IPv4Address) else (546, 547)
+        if is_udp and (ports[0] in dhcp or ports[1] in dhcp):
+            return "dhcp"
+        if ends & METADATA:
+            return "metadata"
+        if ends & TIME:
+            return "ntp"
         activation = [(packet.source, ports[0]), (packet.destination, ports[1])]
-        return bool(
-            ends & (METADATA | TIME)
-            or (is_udp and (ports[0] in dhcp or ports[1] in dhcp))
-            or (is_tcp and any(end in ACTIVATION and port == 1688 for end, port in activation))
-        )
+        if is_tcp and any(end in ACTIVATION and port == 1688 for end, port in activation):
+            return "activation"
+        return None
 
     def first_match(self, filter: str, direction: str, packet: frames.Packet) -> Rule | None:
         rules = [r for r in self.model.rules if r.filter == filter and r.direction == direction]

@@ -56,8 +56,8 @@ fn spec(
         filter: filter?,
         number: session.number,
         vni: vni?,
-        rate_limit: None,
-        sample: None,
+        rate_limit: session.rate_limit(),
+        sample: session.sample(),
         packet_length: packet_length?,
     })
 }

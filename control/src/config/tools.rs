@@ -166,5 +166,6 @@ fn balance(table: &Table<'_>) -> BalanceSpec {
         inner: table.flag("inner").unwrap_or_default(),
         sticky: table.flag("sticky").unwrap_or_default(),
         all_down: table.choice("all_down", &policies).unwrap_or_default(),
+        ..BalanceSpec::default()
     }
 }

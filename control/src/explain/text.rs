@@ -184,11 +184,16 @@ impl Page<'_> {
                 session(*at),
                 by(*rule),
                 skipped.name(),
-                if *skipped == Skipped::OverMtu {
-                    ": the copy exceeds the tool port's mtu, and for a load balancer nothing is cut \
-                     to it; give the session a PacketLength that fits"
-                } else {
-                    ""
+                match skipped {
+                    Skipped::OverMtu => {
+                        ": the copy exceeds the tool port's mtu, and for a load balancer nothing is \
+                         cut to it; give the session a PacketLength that fits"
+                    }
+                    Skipped::NotSampled => {
+                        ": the session's tag linetap:sample wants other flows; all packets of this \
+                         one are left out"
+                    }
+                    _ => "",
                 }
             ),
         }

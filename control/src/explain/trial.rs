@@ -77,8 +77,14 @@ impl Trial {
         // An empty burst has room.
         let _ = burst.push(received.frame(frame, 0));
         let (worker_stats, view_stats) = (&mut worker, &mut counters);
-        let mut outlets =
-            Outlets { tools, links_up, worker: worker_stats, view: view_stats, flows: None };
+        let mut outlets = Outlets {
+            tools,
+            links_up,
+            received_ns: 0,
+            worker: worker_stats,
+            view: view_stats,
+            flows: None,
+        };
         let fate = match snapshot.role(port) {
             Role::Wire(_) => Fate::GoOn { may_share: false },
             Role::Tap | Role::Idle => Fate::End,

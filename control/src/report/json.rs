@@ -1,6 +1,6 @@
 //! The report as JSON: its keys, their order and what is left out are a contract.
 
-use engine::drop_reason::{Ended, Skipped, Unmirrored};
+use engine::drop_reason::{Ended, NeverMirrored, Skipped, Unmirrored};
 use engine::report::{LiveReport, PortReport, PortState, Report, SessionReport, WorkerState};
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
@@ -18,6 +18,8 @@ pub fn to_json(report: &Report) -> Value {
     object.insert("sessions".into(), report.sessions.iter().map(session_json).collect());
     object.insert("rules".into(), rules.collect());
     object.insert("unmirrored".into(), Value::Object(unmirrored));
+    let never = counts(NeverMirrored::ALL.iter().map(|it| it.name()), &report.never_mirrored_by);
+    object.insert("never_mirrored_by".into(), Value::Object(never));
     if let Some(live) = &report.live {
         object.insert("live".into(), live_json(report, live));
     }
@@ -192,10 +194,13 @@ mod tests {
              \"sessions\":[{\"logical_id\":\"S\",\"network_interface_id\":\"\",\
              \"session_number\":0,\"vni\":0,\"mirrored_packets\":0,\"mirrored_bytes\":0,\
              \"truncated_packets\":0,\"skipped\":{\"tool_congested\":0,\"tool_down\":0,\
-             \"no_neighbor\":9,\"no_mbuf\":0,\"over_mtu\":0}}],\
+             \"no_neighbor\":9,\"no_mbuf\":0,\"over_mtu\":0,\"no_member\":0,\
+             \"not_sampled\":0,\"rate_limited\":0}}],\
              \"rules\":[{\"logical_id\":\"R\",\"hits\":4}],\
              \"unmirrored\":{\"no_source\":0,\"not_ip\":0,\"never_mirrored\":0,\"no_match\":0,\
-             \"rejected\":0,\"malformed\":0}}"
+             \"rejected\":0,\"malformed\":0},\
+             \"never_mirrored_by\":{\"dhcp\":0,\"metadata\":0,\"ntp\":0,\"activation\":0,\
+             \"loop_guard\":0}}"
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use engine::drop_reason::Unmirrored;
 use engine::report::Report;
 
 /// Every law that a report breaks, a sentence each; empty when all hold.
@@ -33,7 +34,15 @@ pub fn violations(report: &Report) -> Vec<String> {
             )
         })
     });
-    ports.chain(sessions).chain(queues(report)).collect()
+    ports.chain(sessions).chain(never_mirrored(report)).chain(queues(report)).collect()
+}
+
+/// What was never mirrored is so for some reason each.
+fn never_mirrored(report: &Report) -> Option<String> {
+    let all = report.unmirrored[Unmirrored::NeverMirrored as usize];
+    let by_reason: u64 = report.never_mirrored_by.iter().sum();
+    (all != by_reason)
+        .then(|| format!("{all} evaluations never mirrored, but {by_reason} by all of the reasons"))
 }
 
 /// The queues of a port add up to the port.
@@ -94,6 +103,19 @@ mod tests {
                 "port p: 5 received, but 2 forwarded and 2 ended",
                 "session s: 4 matched, but 1 mirrored and 4 skipped"
             ]
+        );
+    }
+
+    #[test]
+    fn what_was_never_mirrored_adds_up() {
+        let mut report = Report::default();
+        report.unmirrored[Unmirrored::NeverMirrored as usize] = 3;
+        report.never_mirrored_by[1] = 3;
+        assert_eq!(violations(&report), Vec::<String>::new());
+        report.never_mirrored_by[0] = 1;
+        assert_eq!(
+            violations(&report),
+            ["3 evaluations never mirrored, but 4 by all of the reasons"]
         );
     }
 

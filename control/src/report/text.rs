@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use comfy_table::Table;
-use engine::drop_reason::{Ended, Skipped, Unmirrored};
+use engine::drop_reason::{Ended, NeverMirrored, Skipped, Unmirrored};
 use engine::report::{LiveReport, PortReport, PortState, Report, SessionReport};
 
 use super::grid::{lines, table};
@@ -37,6 +37,10 @@ pub fn to_text(report: &Report, change: Option<Change<'_>>, rules_max: usize) ->
     let unmirrored = named(Unmirrored::ALL.iter().map(|it| it.name()), &report.unmirrored);
     // Written to memory, which never fails.
     let _ = writeln!(out, "\nnot mirrored: {unmirrored}");
+    if report.never_mirrored_by.iter().any(|&count| count > 0) {
+        let never = named(NeverMirrored::ALL.iter().map(|it| it.name()), &report.never_mirrored_by);
+        let _ = writeln!(out, "never mirrored: {never}");
+    }
     if let Some(live) = &report.live {
         live::details(report, live, &mut out);
     }

@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::refusal::{Limit, Refusal};
 use super::world::World;
 use crate::config::account_is_sound;
+use crate::model::policing::check_tag;
 use crate::model::{Kind, Object, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, Target};
 use crate::store::Change;
 
@@ -92,6 +93,7 @@ impl World {
                 let why = "Duplicate tag key; give each one once.".to_owned();
                 return Err(Refusal::Invalid { parameter: "Tag.Key", value: key.clone(), why });
             }
+            check_tag(object.kind(), key, value).or_else(invalid)?;
             if key == SHARED_WITH && !accounts(value).all(account_is_sound) {
                 return invalid(format!(
                     "{SHARED_WITH} names accounts of 12 digits, with spaces between."
@@ -119,6 +121,6 @@ fn accounts(value: &str) -> impl Iterator<Item = &str> {
 
 /// True when a target's owner lets this account use it.
 pub(super) fn is_shared_with(target: &Target, account: &str) -> bool {
-    let shared = target.notes.tags.iter().find(|(key, _)| key == SHARED_WITH);
-    shared.is_some_and(|(_, value)| accounts(value).any(|it| it == account))
+    let shared = target.notes.tag(SHARED_WITH);
+    shared.is_some_and(|value| accounts(value).any(|it| it == account))
 }

@@ -9,4 +9,5 @@ mod completion;
 mod connection;
 mod life;
 mod listing;
+mod policing;
 mod ways;

@@ -5,13 +5,13 @@ use crate::burst::BURST_MAX;
 use crate::claims::{Attribution, PortSources};
 use crate::copy::gather;
 use crate::drop_reason::Unmirrored;
-use crate::evaluations::UnmirroredStats;
-use crate::exempt::{Exemption, STEP};
+use crate::exempt::{Cause, STEP};
 use crate::keys::Keys;
 use crate::parse::{Kind, Parsed};
 use crate::port::Mbuf;
 use crate::simd;
 use crate::source::Source;
+use crate::stats::WorkerStats;
 use crate::units::PortIndex;
 use crate::view::View;
 use crate::wire::ethernet::ADDRESSES_LEN;
@@ -75,7 +75,7 @@ pub fn settle_exempt<T>(
     parsed: &[Parsed; BURST_MAX],
     keys: &Keys,
     sources: &mut [[Source; 2]; BURST_MAX],
-    unmirrored: &mut UnmirroredStats,
+    stats: &mut WorkerStats,
 ) {
     if !view.exempt.has_suspects(keys, count) {
         return;
@@ -83,7 +83,7 @@ pub fn settle_exempt<T>(
     for start in (0..count).step_by(STEP) {
         for (at, suspect) in (start..count).zip(view.exempt.suspects(keys, start)) {
             if suspect != 0 {
-                look_closer(view, parsed[at].kind, keys, at, &mut sources[at], unmirrored);
+                look_closer(view, parsed[at].kind, keys, at, &mut sources[at], stats);
             }
         }
     }
@@ -96,22 +96,27 @@ fn look_closer<T>(
     keys: &Keys,
     at: usize,
     sources: &mut [Source; 2],
-    unmirrored: &mut UnmirroredStats,
+    stats: &mut WorkerStats,
 ) {
     let [one, other] = *sources;
     let somebody = [one, other.unless_same_interface(one)].into_iter().filter(|it| it.is_some());
-    let reason = match (kind, view.exempt.of(&keys.get(at))) {
+    let cause = view.exempt.cause(&keys.get(at));
+    let by = cause.and_then(Cause::never_mirrored);
+    let reason = match (kind, cause) {
         (Kind::Malformed, _) => Unmirrored::Malformed,
         (Kind::NotIp, _) => Unmirrored::NotIp,
-        (Kind::Ip, Some(Exemption::NeverMirrored)) => Unmirrored::NeverMirrored,
-        (Kind::Ip, Some(Exemption::AmazonDns)) => {
+        (Kind::Ip, None) => return,
+        (Kind::Ip, Some(_)) if by.is_some() => Unmirrored::NeverMirrored,
+        (Kind::Ip, Some(_)) => {
             *sources = sources.map(Source::for_amazon_dns);
             return;
         }
-        (Kind::Ip, None) => return,
     };
     let count = somebody.count();
-    unmirrored[reason as usize] += count as u64;
+    stats.unmirrored[reason as usize] += count as u64;
+    if let (Unmirrored::NeverMirrored, Some(by)) = (reason, by) {
+        stats.never_mirrored[by as usize] += count as u64;
+    }
     if count > 0 {
         *sources = [Source::SETTLED; 2];
     }

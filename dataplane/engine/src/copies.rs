@@ -48,6 +48,9 @@ pub struct Outlets<'a, D: Devices> {
     pub tools: &'a mut [Option<ToolPort<D>>],
     /// By [`crate::units::PortIndex`]: the port has a link.
     pub links_up: &'a [bool],
+    /// When the burst was received, in nanoseconds, as well as the worker knows without asking: what
+    /// rate limits go by. Of no use where the view polices nothing.
+    pub received_ns: u64,
     /// Counters that outlive the view.
     pub worker: &'a mut WorkerStats,
     /// Counters of the view.

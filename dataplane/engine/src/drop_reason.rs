@@ -72,6 +72,22 @@ reasons! {
 }
 
 reasons! {
+    /// What exactly [`Unmirrored::NeverMirrored`] was: these add up to it.
+    NeverMirrored {
+        /// DHCP, DHCPv6.
+        Dhcp = "dhcp",
+        /// Instance metadata.
+        Metadata = "metadata",
+        /// Link-local NTP.
+        Ntp = "ntp",
+        /// Windows activation.
+        Activation = "activation",
+        /// Our own VXLAN output.
+        LoopGuard = "loop_guard",
+    }
+}
+
+reasons! {
     /// Why a copy that a session wanted was not sent.
     Skipped {
         /// The tool port's transmit queue did not take it.

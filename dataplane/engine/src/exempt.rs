@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::drop_reason::NeverMirrored;
 use crate::flow_key::{Addresses, FlowKey, HAS_PORTS, NO_PROTOCOL, NOT_IP, word, words};
 use crate::keys::{Column, Keys};
 use crate::rule::UDP;
@@ -47,17 +48,9 @@ pub struct Exempt {
 
 /// Why rules are not asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exemption {
-    /// Our own output, or on AWS's list. The loop guard holds whatever the list says.
-    NeverMirrored,
-    /// To or from a resolver: only the network service `amazon-dns` mirrors it.
-    AmazonDns,
-}
-
-/// What exactly is the reason that rules are not asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// UDP to the VXLAN port from one of our underlay addresses, whatever the target.
+    /// UDP to the VXLAN port from one of our underlay addresses, whatever the target. This holds
+    /// whatever the list says.
     OwnOutput,
     /// DHCP or DHCPv6: UDP from or to one of their ports.
     Dhcp,
@@ -67,8 +60,22 @@ pub enum Cause {
     Ntp,
     /// Windows activation: TCP with its port at its address.
     Activation,
-    /// To or from an address of `[exempt] amazon_dns`.
+    /// To or from an address of `[exempt] amazon_dns`: only the network service `amazon-dns` mirrors it.
     AmazonDns,
+}
+
+impl Cause {
+    /// How it is counted; `None` for what a session may mirror all the same.
+    pub const fn never_mirrored(self) -> Option<NeverMirrored> {
+        Some(match self {
+            Self::OwnOutput => NeverMirrored::LoopGuard,
+            Self::Dhcp => NeverMirrored::Dhcp,
+            Self::Metadata => NeverMirrored::Metadata,
+            Self::Ntp => NeverMirrored::Ntp,
+            Self::Activation => NeverMirrored::Activation,
+            Self::AmazonDns => return None,
+        })
+    }
 }
 
 impl Exempt {
@@ -92,14 +99,6 @@ impl Exempt {
 
     /// What becomes of a packet before any rule is asked; `None` for nearly all packets, and for
     /// each that is not among [`Exempt::suspects`].
-    pub fn of(&self, key: &FlowKey) -> Option<Exemption> {
-        self.cause(key).map(|cause| match cause {
-            Cause::AmazonDns => Exemption::AmazonDns,
-            _ => Exemption::NeverMirrored,
-        })
-    }
-
-    /// The same, exactly.
     pub fn cause(&self, key: &FlowKey) -> Option<Cause> {
         if self.is_own_output(key) {
             return Some(Cause::OwnOutput);
@@ -127,7 +126,7 @@ impl Exempt {
     }
 
     /// Not 0 for each of [`STEP`] packets from `start` on (a multiple of [`STEP`]) of which
-    /// [`Exempt::of`] has something to say, for what is not IP, and for little else.
+    /// [`Exempt::cause`] has something to say, for what is not IP, and for little else.
     #[expect(clippy::inline_always, reason = "compiled for the vectors of the caller")]
     #[expect(clippy::needless_bitwise_bool, reason = "vectors have no branches")]
     #[inline(always)]
@@ -236,6 +235,10 @@ mod tests {
         Exempt::new(&spec, 4789, underlay.into_iter())
     }
 
+    fn never(exempt: &Exempt, key: &FlowKey) -> bool {
+        exempt.cause(key).is_some_and(|cause| cause.never_mirrored().is_some())
+    }
+
     fn key(src: &str, dst: &str, protocol: u8, ports: Option<(u16, u16)>) -> FlowKey {
         let addresses = match (src.parse().unwrap(), dst.parse().unwrap()) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => Addresses::V4 { src, dst },
@@ -272,9 +275,9 @@ mod tests {
             (key("fd00:ec2::253", "fe80::1", 17, Some((53, 1))), false),
         ];
         for (key, expected) in cases {
-            let found = exempt(true).of(&key) == Some(Exemption::NeverMirrored);
+            let found = never(&exempt(true), &key);
             assert_eq!(found, expected, "{key:?}");
-            assert_ne!(exempt(false).of(&key), Some(Exemption::NeverMirrored), "{key:?}");
+            assert!(!never(&exempt(false), &key), "{key:?}");
         }
     }
 
@@ -300,33 +303,33 @@ mod tests {
     fn the_loop_guard_holds_without_the_list() {
         for (src, dst) in [("192.0.2.1", "198.51.100.9"), ("2001:db8::1", "2001:db8::9")] {
             assert_eq!(
-                exempt(false).of(&key(src, dst, 17, Some((50_000, 4789)))),
-                Some(Exemption::NeverMirrored)
+                exempt(false).cause(&key(src, dst, 17, Some((50_000, 4789)))),
+                Some(Cause::OwnOutput)
             );
-            assert_eq!(exempt(false).of(&key(src, dst, 17, Some((4789, 50_000)))), None);
-            assert_eq!(exempt(false).of(&key(src, dst, 6, Some((50_000, 4789)))), None);
-            assert_eq!(exempt(false).of(&key(dst, src, 17, Some((50_000, 4789)))), None);
+            assert_eq!(exempt(false).cause(&key(src, dst, 17, Some((4789, 50_000)))), None);
+            assert_eq!(exempt(false).cause(&key(src, dst, 6, Some((50_000, 4789)))), None);
+            assert_eq!(exempt(false).cause(&key(dst, src, 17, Some((50_000, 4789)))), None);
         }
     }
 
     #[test]
     fn a_resolver_is_known_by_its_address_alone() {
         assert_eq!(
-            exempt(true).of(&key("10.0.0.1", "169.254.169.253", 1, None)),
-            Some(Exemption::AmazonDns)
+            exempt(true).cause(&key("10.0.0.1", "169.254.169.253", 1, None)),
+            Some(Cause::AmazonDns)
         );
         assert_eq!(
-            exempt(true).of(&key("fd00:ec2::253", "fe80::1", 17, Some((53, 9)))),
-            Some(Exemption::AmazonDns)
+            exempt(true).cause(&key("fd00:ec2::253", "fe80::1", 17, Some((53, 9)))),
+            Some(Cause::AmazonDns)
         );
         assert_eq!(
-            exempt(true).of(&key("10.9.9.9", "10.0.0.1", 17, Some((53, 9)))),
-            Some(Exemption::AmazonDns)
+            exempt(true).cause(&key("10.9.9.9", "10.0.0.1", 17, Some((53, 9)))),
+            Some(Cause::AmazonDns)
         );
         for last in 10..=255 {
             let other = format!("10.9.9.{last}");
-            assert_eq!(exempt(true).of(&key(&other, "10.0.0.1", 17, Some((53, 9)))), None);
+            assert_eq!(exempt(true).cause(&key(&other, "10.0.0.1", 17, Some((53, 9)))), None);
         }
-        assert_eq!(exempt(true).of(&key("10.0.0.1", "8.8.8.8", 17, Some((9, 53)))), None);
+        assert_eq!(exempt(true).cause(&key("10.0.0.1", "8.8.8.8", 17, Some((9, 53)))), None);
     }
 }

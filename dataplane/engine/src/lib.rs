@@ -12,6 +12,7 @@
 //!                 what rules never see is settled here                                    exempt
 //!    3 classify   keys -> verdicts           one lookup per source and direction        classify
 //!                 flows of late are remembered                                     flow_cache
+//!      police     what a session does not want of that: other flows, too much             police
 //!      steer      flows to the tools of a target                   where there are several  steer
 //!    4 copy       prepend | copy, truncated | hold by reference                      replicate
 //!    5 encap      header template, lengths, source port, checksum                         encap
@@ -60,6 +61,8 @@ pub mod rule_table;
 pub mod flow_cache;
 pub mod flow_table;
 pub mod snapshot;
+pub mod limiter;
+pub mod policing;
 pub mod claims;
 pub mod exempt;
 pub mod encap;
@@ -81,6 +84,7 @@ pub mod evaluations;
 pub mod groups;
 pub mod attribute;
 pub mod classify;
+pub mod police;
 pub mod steer;
 pub mod copies;
 mod sink;

@@ -1,4 +1,5 @@
-//! The stages between receive and send, over one burst: parse, attribute, classify, steer, copy.
+//! The stages between receive and send, over one burst: parse, attribute, classify, police, steer,
+//! copy.
 //!
 //! Stages never call stages; [`mirror_burst`] calls each in turn. Each leaves its results in
 //! [`Scratch`], which a worker allocates once.
@@ -15,6 +16,7 @@ use crate::keys::Keys;
 use crate::outbox::COPIES_MAX;
 use crate::parse::{HEADERS_LEN_MAX, Parsed, Split, parse, plain_keys};
 use crate::plain::{Head, SHORT, head_of};
+use crate::police::{Policed, police_burst};
 use crate::port::{Devices, Mbuf};
 use crate::replicate::{give_copies, make_copies};
 use crate::rule_table::RuleTable;
@@ -81,12 +83,17 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
 ) -> usize {
     let (bytes, has_tags) = parse_burst(frames.frames(), scratch);
     let Scratch { parsed, keys, evaluations, lookup, groups, headers, paths, .. } = scratch;
-    let unmirrored = &mut outlets.worker.unmirrored;
     let sources = evaluations.of_frames_mut();
     attribute_burst(view, port, frames.frames(), parsed, sources);
-    settle_exempt(view, frames.len(), parsed, keys, sources, unmirrored);
-    let counters = Counters { hits: &mut outlets.view.hits, unmirrored };
+    settle_exempt(view, frames.len(), parsed, keys, sources, outlets.worker);
+    let counters =
+        Counters { hits: &mut outlets.view.hits, unmirrored: &mut outlets.worker.unmirrored };
     classify_burst(view, frames.len(), keys, evaluations, lookup, counters);
+    if !view.policing.is_off() {
+        let burst =
+            Policed { frames: frames.frames(), parsed, keys, received_ns: outlets.received_ns };
+        police_burst(view, &burst, evaluations, &mut outlets.view.sessions);
+    }
     groups.fill(evaluations.wanted());
     if view.steers {
         let (table, tools) = (outlets.flows.as_deref_mut(), &mut *outlets.view.tools);

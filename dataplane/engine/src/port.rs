@@ -54,6 +54,13 @@ pub trait Mbuf: Sized + Debug {
     /// and what would move an end of it fails.
     fn share(&mut self, frame: &mut Self) -> bool;
 
+    /// When the frame was captured, in nanoseconds, where it tells: frames of a device do not, and came
+    /// when they were received.
+    #[inline]
+    fn time_ns(&self) -> Option<u64> {
+        None
+    }
+
     /// Takes over what travels beside the bytes (the capture timestamp) from the frame that caused
     /// this one.
     fn inherit(&mut self, _cause: &Self) {}

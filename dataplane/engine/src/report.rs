@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::drop_reason::{Ended, Skipped, Unmirrored};
+use crate::drop_reason::{Ended, NeverMirrored, Skipped, Unmirrored};
 use crate::latency::PackedLatency;
 use crate::snapshot::MemberHealth;
 use crate::units::{Mac, VlanId};
@@ -22,6 +22,8 @@ pub struct Report {
     pub rules: Vec<RuleReport>,
     /// Evaluations that mirrored nothing, by reason.
     pub unmirrored: [u64; Unmirrored::COUNT],
+    /// Those of [`Unmirrored::NeverMirrored`], by what they were.
+    pub never_mirrored_by: [u64; NeverMirrored::COUNT],
     /// What only a running data plane has; absent offline.
     pub live: Option<LiveReport>,
 }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::drop_reason::Unmirrored;
+use crate::drop_reason::{NeverMirrored, Unmirrored};
 use crate::flow_table::FlowTable;
 use crate::latency::Latency;
 use crate::publish::{Publisher, channel};
@@ -109,6 +109,7 @@ struct Totals {
     /// The others by port.
     ports: Vec<PortStats>,
     unmirrored: [u64; Unmirrored::COUNT],
+    never_mirrored: [u64; NeverMirrored::COUNT],
 }
 
 impl Totals {
@@ -124,6 +125,7 @@ impl Totals {
             total.add(port);
         }
         add_all(&mut self.unmirrored, &worker.unmirrored);
+        add_all(&mut self.never_mirrored, &worker.never_mirrored);
     }
 }
 
@@ -290,6 +292,7 @@ impl<T> Roster<T> {
             received: vec![(0, 0); self.snapshot.ports.len()],
             ports: vec![PortStats::default(); self.snapshot.ports.len()],
             unmirrored: Default::default(),
+            never_mirrored: Default::default(),
         };
         for member in &self.members {
             let last = &member.last;
@@ -361,6 +364,7 @@ impl<T> Roster<T> {
             sessions: sessions.collect(),
             rules: rules.collect(),
             unmirrored: totals.unmirrored,
+            never_mirrored_by: totals.never_mirrored,
             live: None,
         }
     }

@@ -6,11 +6,13 @@
 
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU64};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::flow_hash::HASH_BITS;
 use crate::rule::FilterRule;
 use crate::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, TargetIndex, VlanId, Vni};
 
@@ -353,6 +355,17 @@ pub struct RateLimit {
     /// Copies a second.
     pub packets: Option<NonZeroU64>,
 }
+
+impl RateLimit {
+    /// Bytes a second that can be asked for: with fewer, the smallest bucket would take minutes to be
+    /// filled; more is no limit to anything.
+    pub const BYTES: RangeInclusive<u64> = 1000..=1_000_000_000_000;
+    /// Copies a second that can be asked for.
+    pub const PACKETS: RangeInclusive<u64> = 1..=1_000_000_000;
+}
+
+/// Of so many flows one can be sampled: so many values has a flow's hash.
+pub const SAMPLE_MAX: u16 = 1 << HASH_BITS;
 
 /// `[vxlan]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

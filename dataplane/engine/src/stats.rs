@@ -5,7 +5,7 @@
 //! publisher.
 
 use crate::burst::BURST_MAX;
-use crate::drop_reason::{Ended, Skipped, Unmirrored};
+use crate::drop_reason::{Ended, NeverMirrored, Skipped, Unmirrored};
 use crate::units::RuleIndex;
 
 /// Counters of one port: see [`crate::report::PortReport`]. What it receives is counted by queue
@@ -80,6 +80,8 @@ pub struct WorkerStats {
     pub lanes: Vec<LaneStats>,
     /// By [`Unmirrored`].
     pub unmirrored: [u64; Unmirrored::COUNT],
+    /// By [`NeverMirrored`].
+    pub never_mirrored: [u64; NeverMirrored::COUNT],
     /// Rounds over the queues.
     pub polls: u64,
     /// Rounds that found nothing.

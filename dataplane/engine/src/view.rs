@@ -10,6 +10,7 @@ use crate::exempt::Exempt;
 use crate::neighbors::Neighbors;
 use crate::order::Order;
 use crate::path::{TargetView, targets};
+use crate::policing::Policing;
 use crate::rule::Direction;
 use crate::rule_table::{CompiledTable, RuleTable, TABLE_RULES_MAX, TableRule};
 use crate::snapshot::{SessionSpec, Snapshot, TargetKind};
@@ -31,6 +32,8 @@ pub struct View<T = CompiledTable> {
     pub ports: Vec<PortSources>,
     /// By [`SessionIndex`].
     pub sessions: Vec<SessionView>,
+    /// Which copies they want of those that their rules do.
+    pub policing: Policing,
     sources: Vec<SourceView<T>>,
     /// By [`crate::units::TargetIndex`].
     targets: Vec<Arc<TargetView>>,
@@ -71,14 +74,14 @@ pub struct SessionView {
 impl<T: RuleTable> View<T> {
     /// Compiles a snapshot. Errors: all its faults, a sentence each. Thread: publisher.
     pub fn compile(snapshot: &Snapshot, neighbors: &Neighbors) -> Result<Self, Vec<String>> {
-        Self::new(snapshot, neighbors, &HashMap::new(), &[])
+        Self::new(snapshot, neighbors, &HashMap::new(), &[], &Policing::default())
     }
 
     /// Compiles a snapshot that differs little from this view's: rule tables share what did not
-    /// change. Errors and thread: as of [`View::compile`].
+    /// change, and rate limits go on. Errors and thread: as of [`View::compile`].
     pub fn update(&self, snapshot: &Snapshot, neighbors: &Neighbors) -> Result<Self, Vec<String>> {
         let before = self.sources.iter().map(|source| (source.interface.as_str(), source));
-        Self::new(snapshot, neighbors, &before.collect(), &self.targets)
+        Self::new(snapshot, neighbors, &before.collect(), &self.targets, &self.policing)
     }
 
     fn new(
@@ -86,6 +89,7 @@ impl<T: RuleTable> View<T> {
         neighbors: &Neighbors,
         before: &HashMap<&str, &SourceView<T>>,
         targets_before: &[Arc<TargetView>],
+        policing_before: &Policing,
     ) -> Result<Self, Vec<String>> {
         let mut faults = snapshot.faults();
         if !faults.is_empty() {
@@ -108,6 +112,7 @@ impl<T: RuleTable> View<T> {
             steers: sessions.iter().any(|session| session.steering.is_some()),
             sessions,
             sticky_flows: targets.iter().map(|it| it.sticky_flows()).max().unwrap_or(0),
+            policing: Policing::new(&snapshot.sessions, policing_before),
             targets,
             sources,
             rules: snapshot.rules.len(),

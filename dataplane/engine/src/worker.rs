@@ -235,9 +235,11 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         if let Some(flows) = &mut current.flows {
             flows.tick::<D::Clock>(self.busy.since());
         }
+        let is_policed = !current.view.policing.is_off();
         let mut outlets = Outlets {
             tools: &mut self.tools,
             links_up: &self.links_up,
+            received_ns: if is_policed { self.scale.ns(self.busy.since()) } else { 0 },
             worker: &mut self.stats,
             view: &mut current.stats,
             flows: current.flows.as_deref_mut(),
@@ -314,6 +316,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         let lanes = self.stats.lanes.iter().zip(&self.lanes);
         report.worker.ports.copy_from_slice(&self.stats.ports);
         report.worker.unmirrored = self.stats.unmirrored;
+        report.worker.never_mirrored = self.stats.never_mirrored;
         report.worker.polls = self.stats.polls;
         report.worker.empty_polls = self.stats.empty_polls;
         for (to, (from, lane)) in report.worker.lanes.iter_mut().zip(lanes) {

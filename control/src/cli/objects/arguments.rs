@@ -10,7 +10,7 @@ use crate::client::Noun;
 use crate::fault::Faults;
 
 /// What every new object can have.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct New {
     /// What it is for.
     #[arg(long, value_name = "TEXT")]
@@ -27,6 +27,13 @@ pub(super) struct New {
 }
 
 impl New {
+    /// The same, and these tags.
+    pub(super) fn and_tags(&self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        let mut all = self.clone();
+        all.tags.extend(tags);
+        all
+    }
+
     /// Makes an object with this and what `form` has.
     pub(super) fn make(&self, desk: &mut Desk, form: Form) -> Result<(), Failure> {
         let form = form.maybe("Description", self.description.as_ref());
@@ -36,7 +43,7 @@ impl New {
 }
 
 /// What every change can have.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Change {
     /// Set a tag; several if repeated.
     #[arg(long = "tag", value_name = "KEY=VALUE")]
@@ -53,6 +60,18 @@ pub(super) struct Change {
 }
 
 impl Change {
+    /// The same; these tags are set and those with these keys removed, too.
+    pub(super) fn and_tags(
+        &self,
+        set: impl IntoIterator<Item = Tag>,
+        removed: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let mut all = self.clone();
+        all.tags.extend(set);
+        all.removed_tags.extend(removed);
+        all
+    }
+
     /// Changes an object: this, and by `action` what `form` has, if anything.
     pub(super) fn make(
         &self,

@@ -7,11 +7,12 @@ use super::desk::Desk;
 use super::form::Form;
 use super::rows::{self, cell, destination, name};
 use super::show::Sheet;
-use super::words::numbers;
+use super::words::{Tag, numbers};
 use crate::cli::endpoint::Endpoint;
 use crate::cli::{Failure, say};
 use crate::client::Element;
 use crate::model::Kind;
+use crate::model::policing::{self, RATE_LIMIT, SAMPLE};
 
 /// The command line of `linetap session`.
 #[derive(Debug, Args)]
@@ -57,6 +58,8 @@ struct Create {
     #[command(flatten)]
     copies: Copies,
     #[command(flatten)]
+    policing: Policing,
+    #[command(flatten)]
     new: New,
 }
 
@@ -74,6 +77,18 @@ struct Copies {
         value_parser = value_parser!(u32).range(0..=16_777_215)
     )]
     vni: Option<u32>,
+}
+
+/// How much of what matches is wanted: short forms of two tags.
+#[derive(Debug, Args)]
+struct Policing {
+    /// The most that is sent, in bytes and packets a second: 10MB/s, 5kpps or 10MB/s,5kpps. It is the
+    /// tag linetap:rate-limit [default: no limit].
+    #[arg(long, value_name = "RATE", value_parser = rate_limit)]
+    rate_limit: Option<String>,
+    /// Mirror one of so many flows, whole conversations. It is the tag linetap:sample [default: 1/1].
+    #[arg(long, value_name = "1/N", value_parser = sample)]
+    sample: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +111,8 @@ struct Modify {
     number: Option<u16>,
     #[command(flatten)]
     copies: Copies,
+    #[command(flatten)]
+    policing: Policing,
     /// Another description.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
@@ -105,7 +122,9 @@ struct Modify {
         visible_alias = "remove-fields",
         value_name = "FIELD",
         value_delimiter = ',',
-        value_parser = ["packet-length", "description", "virtual-network-id", "vni"]
+        value_parser = [
+            "packet-length", "description", "virtual-network-id", "vni", "rate-limit", "sample"
+        ]
     )]
     remove: Vec<String>,
     #[command(flatten)]
@@ -124,7 +143,8 @@ impl Session {
                     .with("TrafficMirrorTargetId", target)
                     .with("TrafficMirrorFilterId", filter)
                     .with("SessionNumber", create.number);
-                create.new.make(&mut desk, create.copies.add_to(form))
+                let new = create.new.and_tags(create.policing.tags());
+                new.make(&mut desk, create.copies.add_to(form))
             }
             Verb::Delete(delete) => delete.run(&mut desk),
             Verb::Modify(modify) => {
@@ -136,12 +156,18 @@ impl Session {
                     .maybe("TrafficMirrorFilterId", filter)
                     .maybe("SessionNumber", modify.number)
                     .maybe("Description", modify.description.as_ref());
-                let removed = modify.remove.iter().map(|field| match field.as_str() {
-                    "vni" => "virtual-network-id",
-                    field => field,
-                });
-                let form = modify.copies.add_to(form).list("RemoveField", removed);
-                modify.change.make(&mut desk, &id, "ModifyTrafficMirrorSession", form)
+                let (mut fields, mut tags) = (Vec::new(), Vec::new());
+                for field in &modify.remove {
+                    match field.as_str() {
+                        "rate-limit" => tags.push(RATE_LIMIT.to_owned()),
+                        "sample" => tags.push(SAMPLE.to_owned()),
+                        "vni" => fields.push("virtual-network-id"),
+                        field => fields.push(field),
+                    }
+                }
+                let form = modify.copies.add_to(form).list("RemoveField", fields);
+                let change = modify.change.and_tags(modify.policing.tags(), tags);
+                change.make(&mut desk, &id, "ModifyTrafficMirrorSession", form)
             }
             Verb::List(list) => desk.list(list, &list.form(), print),
             Verb::Show(show) => desk.show(show, sheet),
@@ -153,6 +179,28 @@ impl Copies {
     fn add_to(&self, form: Form) -> Form {
         form.maybe("PacketLength", self.packet_length).maybe("VirtualNetworkId", self.vni)
     }
+}
+
+impl Policing {
+    fn tags(&self) -> impl Iterator<Item = Tag> {
+        let tags = [(RATE_LIMIT, &self.rate_limit), (SAMPLE, &self.sample)];
+        tags.into_iter()
+            .filter_map(|(key, value)| Some(Tag { key: key.to_owned(), value: value.clone()? }))
+    }
+}
+
+fn rate_limit(text: &str) -> Result<String, String> {
+    policing::rate_limit(text).map(|_| text.to_owned())
+}
+
+fn sample(text: &str) -> Result<String, String> {
+    policing::sample(text).map(|_| text.to_owned())
+}
+
+/// The value of a tag, if the session has it.
+fn tag<'s>(session: &'s Element, key: &str) -> Option<&'s str> {
+    let is_it = |tag: &&Element| tag.text_of("key") == Some(key);
+    session.items("tagSet").find(is_it)?.text_of("value")
 }
 
 /// How much of a packet is copied.
@@ -208,6 +256,8 @@ fn sheet(desk: &mut Desk, session: &Element) -> Result<(), Failure> {
         .line("filter", &filter)
         .value("vni", session, "virtualNetworkId")
         .line("packet length", &length(session))
+        .line("rate limit", tag(session, RATE_LIMIT).unwrap_or("none"))
+        .line("sample", tag(session, SAMPLE).unwrap_or("all flows"))
         .value("owner", session, "ownerId")
         .notes(session);
     say(&sheet.text());

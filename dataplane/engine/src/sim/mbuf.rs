@@ -133,6 +133,10 @@ impl Mbuf for SimMbuf {
         true
     }
 
+    fn time_ns(&self) -> Option<u64> {
+        Some(self.timestamp_ns)
+    }
+
     fn inherit(&mut self, cause: &Self) {
         self.timestamp_ns = cause.timestamp_ns;
     }

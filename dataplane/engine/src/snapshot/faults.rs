@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use foldhash::HashSetExt as _;
 
-use super::{MemberSpec, Snapshot, TargetKind, TargetSpec};
+use super::{MemberSpec, RateLimit, SAMPLE_MAX, SessionSpec, Snapshot, TargetKind, TargetSpec};
 use crate::flow_table::{FLOWS_MAX, FLOWS_MIN, IDLE_S_MAX};
 use crate::rule::{FilterRule, NUMBERS, TCP, UDP};
 use crate::units::PortIndex;
@@ -146,6 +146,7 @@ impl Snapshot {
             if session.packet_length == Some(0) {
                 faults.push(format!("session {id}: a packet length of 0 mirrors nothing"));
             }
+            faults.extend(policing_fault(session).map(|what| format!("session {id}: {what}")));
         }
     }
 }
@@ -158,6 +159,21 @@ fn balance_faults(target: &TargetSpec, faults: &mut Vec<String>) {
     }
     if !(1..=IDLE_S_MAX).contains(&idle_s) {
         faults.push(format!("target {id}: sticky_idle_s {idle_s} is not 1..{IDLE_S_MAX}"));
+    }
+}
+
+fn policing_fault(session: &SessionSpec) -> Option<&'static str> {
+    let is_sound = |RateLimit { bytes, packets }: RateLimit| {
+        (bytes.is_some() || packets.is_some())
+            && bytes.is_none_or(|rate| RateLimit::BYTES.contains(&rate.get()))
+            && packets.is_none_or(|rate| RateLimit::PACKETS.contains(&rate.get()))
+    };
+    if !session.rate_limit.is_none_or(is_sound) {
+        Some("its rate limit is none, or out of range")
+    } else if session.sample.is_some_and(|of| of.get() > SAMPLE_MAX) {
+        Some("it samples fewer flows than there are hashes")
+    } else {
+        None
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod draining;
 mod measures;
+mod policing;
 mod scenario;
 mod sharing;
 mod spreading;
@@ -102,6 +103,8 @@ fn conserves(report: &Report) {
         let skipped = session.skipped.iter().sum::<u64>();
         assert_eq!(session.matched, session.mirrored_packets + skipped, "{session:?}");
     }
+    let never = report.unmirrored[Unmirrored::NeverMirrored as usize];
+    assert_eq!(report.never_mirrored_by.iter().sum::<u64>(), never);
     let hits: u64 = report.rules.iter().map(|rule| rule.hits).sum();
     let matched: u64 = report.sessions.iter().map(|session| session.matched).sum();
     assert_eq!(hits, matched + report.unmirrored[Unmirrored::Rejected as usize]);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use engine::drop_reason::{Ended, Skipped, Unmirrored};
+use engine::drop_reason::{Ended, NeverMirrored, Skipped, Unmirrored};
 
 use crate::dataplane::End;
 
@@ -45,6 +45,11 @@ fn text(End { report, missing, kept, .. }: &End) -> String {
         reasons(Unmirrored::ALL.iter().map(|reason| reason.name()), &report.unmirrored);
     let _ =
         writeln!(out, "not mirrored{}", if unmirrored.is_empty() { ": 0" } else { &unmirrored });
+    let never =
+        reasons(NeverMirrored::ALL.iter().map(|reason| reason.name()), &report.never_mirrored_by);
+    if !never.is_empty() {
+        let _ = writeln!(out, "never mirrored{never}");
+    }
     for pool in missing {
         let _ =
             writeln!(out, "{} of {} buffers of {} are missing", pool.in_use, pool.size, pool.name);
