@@ -18,6 +18,7 @@
 //!    5 encap      header template, lengths, source port, checksum                         encap
 //!  TxQueue::send  the original, by the link's other port                                  worker
 //!  TxQueue::send  the copies, by the tool port; what is not taken is freed and counted    tool
+//!  what is no copy, on a tool port, is the kernel's                           exception
 //!  other workers' frames, where one worker polls for many, go before step 1           spreader
 //!  burst boundary a new View is taken up, a report is answered                            roster
 //! ```
@@ -92,6 +93,7 @@ pub mod replicate;
 pub mod mirror;
 pub mod handover;
 pub mod spreader;
+pub mod exception;
 pub mod roster;
 mod drain;
 pub mod worker;

@@ -185,6 +185,18 @@ impl<D: Devices> Outbox<D> {
         unshared
     }
 
+    /// Sends frames that are no copies, before those that wait. What the queue does not take is freed and
+    /// counted.
+    pub fn send(&mut self, burst: &mut Burst<D::Mbuf>, port: &mut PortStats) {
+        let (frames, bytes) = (burst.len(), burst.frames().iter().map(Mbuf::len).sum::<usize>());
+        let accepted = self.tx.send(burst).min(frames);
+        let left: usize = burst.frames().iter().map(Mbuf::len).sum();
+        port.tx_packets += accepted as u64;
+        port.tx_bytes += (bytes - left) as u64;
+        port.tx_refused += (frames - accepted) as u64;
+        D::Mbuf::free_bulk(burst);
+    }
+
     /// Takes what was not accepted, and still waits, off the tallies.
     #[cold]
     fn count_refused(

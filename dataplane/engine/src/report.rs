@@ -123,6 +123,23 @@ pub struct PortState {
     pub losses: Option<DeviceLosses>,
     /// The driver's own counters that are not zero, by name (DPDK xstats).
     pub xstats: Vec<(String, u64)>,
+    /// Of a tool port: the kernel's interface that was made for it ([`crate::exception`]).
+    pub kernel: Option<KernelState>,
+}
+
+/// State of an interface of the kernel that was made for a tool port.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelState {
+    /// Its name.
+    pub interface: String,
+    /// Frames that it received: of those that ended as [`Ended::ToKernel`].
+    pub received: u64,
+    /// Those that the kernel did not take.
+    pub refused: u64,
+    /// Those that were not of the port's VLAN.
+    pub other_vlan: u64,
+    /// Frames that it sent.
+    pub sent: u64,
 }
 
 /// Frames that a device lost before or after the data plane had them, as its driver counts them

@@ -165,6 +165,26 @@ pub enum KernelSpec {
     None,
 }
 
+/// The longest name that the kernel gives an interface (`IFNAMSIZ`, less the zero at its end).
+pub const INTERFACE_NAME_MAX: usize = 15;
+
+impl KernelSpec {
+    /// The name of the interface that is made for a port of this name, if one is to be made:
+    /// `lt-` and the port's name, cut, with a dash for what is in no name of an interface.
+    pub fn interface(&self, port: &str) -> Option<String> {
+        let letter =
+            |it: char| if it.is_ascii_alphanumeric() || "._-".contains(it) { it } else { '-' };
+        match self {
+            Self::Auto => {
+                let name = "lt-".chars().chain(port.chars().map(letter));
+                Some(name.take(INTERFACE_NAME_MAX).collect())
+            }
+            Self::Named(name) => Some(name.clone()),
+            Self::None => None,
+        }
+    }
+}
+
 /// `[[link]]`: frames received on one port leave by the other, unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkSpec {
@@ -440,6 +460,17 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interface_of_the_kernel_is_called_after_its_port_as_far_as_that_may_be() {
+        let auto = |port| KernelSpec::Auto.interface(port).unwrap();
+        assert_eq!(auto("tool"), "lt-tool");
+        assert_eq!(auto("tools of ward 7"), "lt-tools-of-war");
+        assert_eq!(auto("a/b:c%d\u{e4}"), "lt-a-b-c-d-");
+        let named = KernelSpec::Named("net7".to_owned());
+        assert_eq!(named.interface("tool").as_deref(), Some("net7"));
+        assert_eq!(KernelSpec::None.interface("tool"), None);
+    }
 
     #[test]
     fn what_workers_do_can_change_while_they_run_and_what_they_have_can_not() {

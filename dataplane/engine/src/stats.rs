@@ -37,7 +37,8 @@ pub struct LaneStats {
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Polls that found some. All polls are [`WorkerStats::polls`]: a round polls each queue once.
+    /// Polls that found some. All polls are [`WorkerStats::polls`]: a round polls each queue once, and those
+    /// of tool ports at most.
     pub bursts: u64,
     /// Polls that found as many as a burst holds.
     pub full_bursts: u64,

@@ -163,6 +163,13 @@ impl<D: Devices> ToolPort<D> {
         }
     }
 
+    /// Sends frames that are no copies, at once. What the queue does not take is freed and counted.
+    pub fn send(&mut self, burst: &mut Burst<D::Mbuf>, port: &mut PortStats) {
+        self.mixed.send(burst, port);
+        // It may have been asked for buffers in vain, and is asked again.
+        self.pool.is_dry = false;
+    }
+
     /// True when a queue refused copies not long ago.
     #[inline]
     pub fn is_congested(&self) -> bool {

@@ -4,6 +4,7 @@
 //! nothing that it writes. It waits for nobody.
 
 mod flushing;
+mod kernel;
 mod shares;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use crate::busy::Busy;
 use crate::copies::Outlets;
 use crate::drain::Drain;
 use crate::drop_reason::Ended;
+use crate::exception::WorkerSide;
 use crate::idling::Idling;
 use crate::latency::record;
 use crate::mirror::{Fate, Scratch, mirror_burst};
@@ -28,6 +30,9 @@ use crate::units::PortIndex;
 
 /// Rounds between two looks at the links' state: often enough that no one waits for it.
 const ROUNDS_PER_LINK_CHECK: u64 = 256;
+
+/// Rounds between two looks at tool ports, while frames come: under full load some ten microseconds.
+const ROUNDS_PER_IDLE_PORTS: u64 = 16;
 
 /// One receive queue, with what becomes of its frames.
 pub struct Lane<D: Devices> {
@@ -55,6 +60,8 @@ pub struct Worker<D: Devices, T = CompiledTable> {
     lanes: Vec<Lane<D>>,
     /// What comes from other workers.
     shares: Vec<Share<D::Mbuf>>,
+    /// By port: where the kernel's part of a tool port is.
+    kernels: Vec<Option<WorkerSide>>,
     wires: Vec<Option<D::Tx>>,
     tools: Vec<Option<ToolPort<D>>>,
     end: WorkerEnd<T>,
@@ -68,6 +75,8 @@ pub struct Worker<D: Devices, T = CompiledTable> {
     drains: Vec<Drain>,
     /// Copies wait somewhere.
     holds_copies: bool,
+    /// The round before received something.
+    is_busy: bool,
     /// In ticks, so long at most.
     drain_ticks: u64,
     busy: Busy,
@@ -107,6 +116,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         let mut worker = Self {
             lanes,
             shares: Vec::new(),
+            kernels: (0..ports).map(|_| None).collect(),
             wires,
             tools,
             end,
@@ -117,6 +127,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             shares_over,
             drains: (0..ports).map(|_| Drain::default()).collect(),
             holds_copies: false,
+            is_busy: false,
             drain_ticks,
             busy: Busy::default(),
             idling: Idling::default(),
@@ -134,6 +145,17 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         self
     }
 
+    /// The exception paths of the tool ports whose receive queues it polls.
+    #[must_use]
+    pub fn with_kernels(mut self, kernels: Vec<WorkerSide>) -> Self {
+        for kernel in kernels {
+            if let Some(place) = self.kernels.get_mut(kernel.port().at()) {
+                *place = Some(kernel);
+            }
+        }
+        self
+    }
+
     /// Polls until `stop` is set. What it has received by then is sent, or given to its worker: where
     /// queues are spread, what comes late is handled by a second call, once all workers have stopped.
     pub fn run(&mut self, stop: &AtomicBool) {
@@ -142,6 +164,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         }
         self.finish_shares();
         self.flush_all();
+        self.finish_kernels();
         // The last word, for a publisher that asked just before.
         self.at_boundary();
     }
@@ -166,10 +189,12 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         for lane in 0..self.lanes.len() {
             received += self.poll_lane(lane);
         }
+        self.send_for_kernels();
         for share in 0..self.shares.len() {
             received += self.poll_share(share);
         }
         self.stats.polls += 1;
+        self.is_busy = received > 0;
         if received == 0 {
             self.stats.empty_polls += 1;
             self.busy.end_empty_round();
@@ -209,6 +234,9 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
 
     fn poll_lane(&mut self, at: usize) -> usize {
         let Lane { port, rx, role, spreader } = &mut self.lanes[at];
+        if *role == Role::Idle && !is_idle_ports_turn(self.stats.polls, self.is_busy) {
+            return 0;
+        }
         let received = rx.recv(&mut self.burst);
         if spreader.is_some() {
             return self.spread(at, received);
@@ -246,7 +274,9 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         };
         let fate = match role {
             Role::Wire(peer) => Fate::GoOn { may_share: self.shares_over[peer.at()] },
-            Role::Tap | Role::Idle => Fate::End,
+            Role::Tap => Fate::End,
+            // To the kernel.
+            Role::Idle => Fate::GoOn { may_share: false },
         };
         let (burst, scratch) = (&mut self.burst, &mut self.scratch);
         let bytes = mirror_burst(&current.view, port, fate, burst, scratch, &mut outlets);
@@ -254,7 +284,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         match role {
             Role::Wire(peer) => self.forward(port, peer, received, bytes, arrived),
             Role::Tap => self.end_frames(port, Ended::Tap, received),
-            Role::Idle => self.end_frames(port, Ended::NotTapped, received),
+            Role::Idle => self.give_to_kernel(port),
         }
         self.send_copies(arrived.unwrap_or_else(|| self.busy.since()));
         bytes
@@ -331,6 +361,13 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             core::mem::swap(&mut report.latency, &mut current.latency);
         }
     }
+}
+
+/// True when tool ports are to be looked at: in every round while nothing comes, else seldom, so that a
+/// flood there does not keep the worker from its wires.
+#[inline]
+fn is_idle_ports_turn(round: u64, is_busy: bool) -> bool {
+    !is_busy || round.is_multiple_of(ROUNDS_PER_IDLE_PORTS)
 }
 
 /// The queues that a worker has.

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a test has no outside")]
 
 mod draining;
+mod kernel;
 mod measures;
 mod policing;
 mod scenario;
