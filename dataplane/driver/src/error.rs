@@ -101,6 +101,21 @@ pub enum DriverError {
         /// Why it was not changed.
         cause: std::io::Error,
     },
+    /// The kernel's interface of a tool port can't be made.
+    #[error(
+        "port `{port}`: the kernel's interface {interface} can't be made ({cause}): {remedy}, or write \
+         kernel_interface = \"none\" and give the tools of this port their `mac`"
+    )]
+    KernelInterface {
+        /// The port.
+        port: String,
+        /// Its name.
+        interface: String,
+        /// What the kernel said.
+        cause: std::io::Error,
+        /// What to try.
+        remedy: &'static str,
+    },
     /// The ring that the device arguments ask for would cut frames.
     #[error(
         "port `{port}`: framesz={framesz} would cut frames longer than {longest} bytes and `mtu` {mtu} \

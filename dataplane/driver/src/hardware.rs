@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use engine::exception::WorkerSide;
 use engine::snapshot::{PortSpec, Role, Snapshot};
 use engine::spreader::{Share, Spreader};
 use engine::tool::ToolPort;
@@ -53,6 +54,8 @@ pub struct WorkerParts {
     pub lanes: Vec<Lane<Dpdk>>,
     /// Its part of the queues that other workers poll, where there are fewer queues than workers.
     pub shares: Vec<Share<Mbuf>>,
+    /// The exception paths of the tool ports whose receive queues it has.
+    pub kernels: Vec<WorkerSide>,
     /// Its transmit queues of ports that frames are forwarded to, by port.
     pub wires: Vec<Option<TxQueue>>,
     /// Its transmit queues and pools of tool ports, by port.
@@ -141,6 +144,15 @@ impl Hardware {
         let live = self.ports.iter().zip(specs);
         live.map(|(live, spec)| spec.mac.unwrap_or_else(|| live.port.mac())).collect()
     }
+
+    /// Gives a tool port's exception path to the worker that has the port's receive queue.
+    pub fn give_kernel(&mut self, kernel: WorkerSide) {
+        let has_lane =
+            |worker: &&mut WorkerParts| worker.lanes.iter().any(|it| it.port == kernel.port());
+        if let Some(worker) = self.workers.iter_mut().find(has_lane) {
+            worker.kernels.push(kernel);
+        }
+    }
 }
 
 impl WorkerParts {
@@ -150,6 +162,7 @@ impl WorkerParts {
             core,
             lanes: Vec::new(),
             shares: Vec::new(),
+            kernels: Vec::new(),
             wires: (0..ports).map(none).collect(),
             tools: (0..ports).map(|_| None).collect(),
         }
@@ -256,6 +269,9 @@ fn start(
         mac: spec.mac,
         // Wires and spans carry other stations' frames.
         promiscuous: plan.role != Role::Idle,
+        // The kernel decides which groups it listens to: neighbour discovery alone takes one for each
+        // address (RFC 4861 §7.2.1).
+        all_multicast: plan.kernel.is_some(),
         scatter: plan.scatter,
         rx_queues: plan.rx_queues,
         tx_queues: plan.tx_queues,
@@ -315,7 +331,7 @@ fn interface_below(
 /// each other worker its part of the frames.
 fn give_rx(parts: &mut [WorkerParts], plan: &PortPlan, queues: Vec<RxQueue>, is_spread: bool) {
     let (workers, port, role) = (parts.len(), plan.index, plan.role);
-    // What comes in on a tool port is only counted.
+    // What comes in on a tool port is the kernel's.
     let is_spread = is_spread && role != Role::Idle;
     for (queue, rx) in (0..).zip(queues) {
         let own = worker_of(plan, queue, workers);

@@ -65,6 +65,13 @@ impl Interface {
         self.ioctl(libc::SIOCSIFFLAGS, &mut request)
     }
 
+    /// Switches it on. Errors: no right to (`CAP_NET_ADMIN`), or it is gone.
+    pub fn set_up(&self) -> io::Result<()> {
+        let mut request = self.request()?;
+        request.ifr_ifru.ifru_flags = self.flags()? | libc::IFF_UP as libc::c_short;
+        self.ioctl(libc::SIOCSIFFLAGS, &mut request)
+    }
+
     fn flags(&self) -> io::Result<libc::c_short> {
         let request = self.ask(libc::SIOCGIFFLAGS)?;
         // SAFETY: the kernel filled the flags in, plain data.

@@ -16,6 +16,7 @@ mod configure;
 mod device;
 mod eal;
 mod error;
+pub mod exception;
 mod handle;
 pub mod hardware;
 pub mod kernel;
@@ -28,6 +29,7 @@ mod port;
 mod queue;
 mod running;
 pub mod spreading;
+mod tap;
 mod tools;
 
 pub use clock::TscClock;
@@ -40,6 +42,7 @@ pub use mempool::{CACHE, HEADROOM, Mempool, PoolPlan, free_pools};
 pub use port::{Abilities, Port, PortConfig};
 pub use queue::{RxQueue, TxQueue};
 pub use running::RunningPort;
+pub use tap::Tap;
 
 /// DPDK's family of devices.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::fs;
 
 use engine::burst::BURST_MAX;
 use engine::encap::HEADER_LEN_MAX;
-use engine::snapshot::{CopySpec, PortSpec, Role, Snapshot};
+use engine::snapshot::{CopySpec, KernelSpec, PortSpec, Role, Snapshot};
 use engine::units::PortIndex;
 
 use crate::af_packet;
@@ -67,6 +67,8 @@ pub struct PortPlan {
     pub kept: u32,
     /// NUMA node, or −1 for any.
     pub socket: i32,
+    /// Of a tool port: the name of the kernel's interface that is made for it.
+    pub kernel: Option<String>,
 }
 
 impl PortPlan {
@@ -97,7 +99,7 @@ impl PortPlan {
             index,
             role,
             mtu: spec.mtu,
-            // What comes in on a tool port is only counted: one queue is enough.
+            // What comes in on a tool port is little, or to be lost: one queue is enough.
             rx_queues: if role == Role::Idle { 1 } else { queues_of(&device).unwrap_or(workers) },
             tx_queues: workers,
             pooled_tx_queues: 0,
@@ -107,6 +109,7 @@ impl PortPlan {
             buffer_bytes,
             kept: kept_by(&device),
             socket: -1,
+            kernel: kernel_interface(role, spec, &device),
             device,
         })
     }
@@ -151,6 +154,11 @@ impl PortPlan {
             return Err(DriverError::Mtu { port, driver: driver(), most, mtu });
         }
         Ok(())
+    }
+
+    /// The longest frame that the kernel's interface of the port is given, or sends.
+    pub fn frame_len_max(&self) -> usize {
+        usize::from(self.mtu) + ETHERNET_LEN_MAX as usize
     }
 
     /// Transmit queues in all.
@@ -222,6 +230,14 @@ pub fn agree(ports: &mut [PortPlan], abilities: &[&Abilities]) {
             port.pooled_tx_queues = queues;
         }
     }
+}
+
+/// The name of the kernel's interface that a port needs: a tool port whose frames the kernel does not
+/// see otherwise. `net_null` and captures have nobody at their other end.
+fn kernel_interface(role: Role, spec: &PortSpec, device: &Device) -> Option<String> {
+    let needs_none = ["af_packet", "tap", "pcap", "null"].iter().any(|driver| device.is(driver));
+    let is_needed = role == Role::Idle && !(needs_none && spec.kernel == KernelSpec::Auto);
+    spec.kernel.interface(&spec.name).filter(|_| is_needed)
 }
 
 /// The receive queues of devices that have as many as their arguments make, and whose queues all

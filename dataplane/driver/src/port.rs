@@ -46,6 +46,7 @@ pub struct Abilities {
 
 /// How a port shall run.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each may be wanted without the others")]
 pub struct PortConfig {
     /// The largest IP MTU that the device itself shall take care of; `None` leaves it as it is.
     pub mtu: Option<u16>,
@@ -53,6 +54,8 @@ pub struct PortConfig {
     pub mac: Option<Mac>,
     /// Receive what is addressed to others too.
     pub promiscuous: bool,
+    /// Receive what is addressed to any group.
+    pub all_multicast: bool,
     /// Send frames of several segments too, where the device can.
     pub chains: bool,
     /// Spread frames over several buffers when they are larger than one.

@@ -42,6 +42,12 @@ impl RunningPort {
             log::info!("{error}; it receives what is addressed to others instead");
             promiscuous = true;
         }
+        if config.all_multicast
+            && let Err(error) = self.receive_all_multicast()
+        {
+            log::info!("{error}; it receives what is addressed to others instead");
+            promiscuous = true;
+        }
         if promiscuous && let Err(error) = self.set_promiscuous(true) {
             // A device without the mode (net_null) has no address filter either.
             log::debug!("{error}");
@@ -114,6 +120,18 @@ impl RunningPort {
             } else {
                 self.handle.call("rte_eth_promiscuous_disable", disable)
             }
+        })?;
+        Ok(())
+    }
+
+    /// Receives what is addressed to any group. Errors: the device can't be told to.
+    fn receive_all_multicast(&mut self) -> Result<(), DriverError> {
+        let port = self.handle.port;
+        self.handle.changing(|| {
+            self.handle.call("rte_eth_allmulticast_enable", || {
+                // SAFETY: the port is open.
+                unsafe { dpdk_sys::rte_eth_allmulticast_enable(port) }
+            })
         })?;
         Ok(())
     }

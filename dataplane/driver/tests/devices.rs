@@ -3,12 +3,21 @@
 mod common;
 
 use std::fs;
+use std::sync::Arc;
 
+use common::rig::{TOOL, wire_and_tools};
 use common::{alone, attach, bytes, eal, frame, one_queue, pattern, pool, recv, start};
-use driver::{Device, Eal, EalConfig, Mbuf, Memory, Port, WorkerThread};
+use driver::hardware::{self, Hardware};
+use driver::{Device, Dpdk, Eal, EalConfig, Mbuf, Memory, Port, WorkerThread};
 use engine::burst::{BURST_MAX, Burst};
+use engine::drop_reason::Ended;
+use engine::exception::exception;
+use engine::neighbors::Neighbors;
 use engine::port::{Mbuf as _, Mempool as _, RxQueue as _, TxQueue as _};
-use engine::snapshot::MemorySpec;
+use engine::roster::Roster;
+use engine::snapshot::{DataplaneSpec, MemorySpec, Snapshot};
+use engine::view::View;
+use engine::worker::Worker;
 
 #[test]
 fn a_null_device_fills_what_room_a_burst_has_and_frees_what_it_gets() {
@@ -364,5 +373,50 @@ fn every_queue_of_a_port_works_by_itself() {
             assert_eq!(queue.send(&mut Burst::new()), 0);
         }
         assert_eq!(pool.in_use(), 0);
+    });
+}
+
+#[test]
+fn what_the_kernel_says_by_a_tool_port_leaves_there_and_what_comes_in_there_reaches_it() {
+    alone(|| {
+        // What is sent by the tool port's ring is received there.
+        let snapshot = Arc::new(Snapshot {
+            dataplane: DataplaneSpec::new(vec![0]),
+            ..wire_and_tools(1, 1500)
+        });
+        let plans = hardware::plan(&snapshot).unwrap();
+        assert_eq!(plans[TOOL.at()].kernel.as_deref(), Some("lt-tool0"));
+        let len_max = plans[TOOL.at()].frame_len_max();
+        let eal = Eal::start(&hardware::eal_config(&snapshot, &plans)).unwrap();
+        let mut hardware = Hardware::open(&eal, &snapshot, plans).unwrap();
+        let (side, mut kernel) = exception(TOOL, len_max);
+        hardware.give_kernel(side);
+        let parts = hardware.workers.remove(0);
+        let view = Arc::new(View::compile(&snapshot, &Neighbors::default()).unwrap());
+        let (mut roster, mut ends) = Roster::new(Arc::clone(&snapshot), &view);
+        let thread = WorkerThread::enter(0).unwrap();
+        let worker = Worker::<Dpdk>::new(parts.lanes, parts.wires, parts.tools, ends.remove(0));
+        let mut worker = worker.with_kernels(parts.kernels);
+        let said: Vec<_> = (0..100).map(|seed| pattern(60 + 14 * seed, seed)).collect();
+        for frame in &said {
+            assert!(kernel.give(|place| {
+                place[..frame.len()].copy_from_slice(frame);
+                Some(frame.len())
+            }));
+        }
+        for _ in 0..20 {
+            worker.poll();
+        }
+        let heard: Vec<_> = std::iter::from_fn(|| kernel.take(|frame| frame.to_vec())).collect();
+        assert_eq!(heard, said);
+        roster.request_report();
+        worker.poll();
+        assert!(roster.collect_report());
+        let report = roster.report();
+        let port = &report.ports[TOOL.at()];
+        assert_eq!((port.tx_packets, port.rx_packets), (100, 100));
+        assert_eq!(port.ended[Ended::ToKernel as usize], 100);
+        drop((worker, thread, hardware.ports));
+        assert!(hardware.pools.iter().all(|pool| pool.in_use() == 0));
     });
 }

@@ -14,12 +14,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{alone, ask, is_root, port, run, settings, wire};
+use engine::drop_reason::Ended;
 use engine::link::{FromDataplane, ToDataplane, read_message, write_message};
 use engine::report::Report;
 use engine::rule::{Direction, FilterRule, RuleAction};
 use engine::snapshot::{
-    BalanceSpec, FilterSpec, InterfaceSpec, MemberSpec, NeighborSpec, SessionSpec, Snapshot,
-    TargetKind, TargetSpec,
+    BalanceSpec, FilterSpec, InterfaceSpec, KernelSpec, MemberSpec, NeighborSpec, PortSpec,
+    SessionSpec, Snapshot, TargetKind, TargetSpec,
 };
 use engine::units::{FilterIndex, InterfaceIndex, Mac, PortIndex, TargetIndex, Vni};
 use nix::sched::{CloneFlags, unshare};
@@ -515,6 +516,91 @@ fn neighbours_are_resolved_by_the_kernel_through_its_routes_and_followed() {
         client.await_report("back", all_are(Some(other)));
         run("ip route del 198.51.100.0/24");
         client.await_report("the file's gateway", |report| neighbor(report, all[1]).is_none());
+        assert_eq!(dataplane.stop().0, Some(0));
+    });
+}
+
+/// A snapshot whose tool port is a device that the kernel knows nothing of.
+fn owned_by_dpdk(epoch: u64) -> Snapshot {
+    let mut snapshot = nulls(epoch);
+    snapshot.ports[2] = PortSpec {
+        addresses: ["192.0.2.1/24", "2001:db8::1/64"].map(|net| net.parse().unwrap()).into(),
+        gateways: ["192.0.2.254", "2001:db8::fe"].map(|gateway| gateway.parse().unwrap()).into(),
+        mac: Some("02:00:00:00:00:aa".parse().unwrap()),
+        ..port("tool", "net_ring0", 1400)
+    };
+    snapshot
+}
+
+#[test]
+fn a_tool_port_that_dpdk_owns_gets_an_interface_of_the_kernel_as_long_as_it_is_there() {
+    alone(|| {
+        if !is_root() {
+            return;
+        }
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        run("ip link add other type veth peer name rest; ip link set other up; ip link set rest up
+             ip addr add 198.51.100.1/24 dev other; ip route add default via 198.51.100.2");
+        let dataplane = Dataplane::new();
+        let mut client = dataplane.connect();
+        assert_eq!(client.send(&owned_by_dpdk(1)), [""; 0]);
+        let link = ask("ip -o link show lt-tool");
+        for part in ["mtu 1400", "link/ether 02:00:00:00:00:aa", "LOWER_UP"] {
+            assert!(link.contains(part), "{part}: {link}");
+        }
+        let addresses = ask("ip -o addr show dev lt-tool");
+        for part in ["inet 192.0.2.1/24", "inet6 2001:db8::1/64", "inet6 fe80::"] {
+            assert!(addresses.contains(part), "{part}: {addresses}");
+        }
+        assert!(!addresses.contains("tentative"), "usable at once: {addresses}");
+        // The machine's own way to everywhere goes before the tool port's.
+        assert!(ask("ip route get 203.0.113.1").contains("dev other"));
+        assert!(ask("ip route get 203.0.113.1 oif lt-tool").contains("via 192.0.2.254"));
+        assert!(ask("ip -6 route get 2001:db8:1::1").contains("via 2001:db8::fe dev lt-tool"));
+        // The ring gives back what the kernel asks.
+        let report = client.await_report("the kernel is heard", |report| {
+            let kernel = report.live.as_ref().unwrap().ports[2].kernel.clone().unwrap();
+            run("ping -c 1 -W 0.1 192.0.2.9 >/dev/null || true");
+            kernel.sent > 0 && kernel.received > 0
+        });
+        let (live, port) = (report.live.unwrap(), &report.ports[2]);
+        assert_eq!(live.ports[2].kernel.as_ref().unwrap().interface, "lt-tool");
+        assert_eq!(port.rx_packets, port.ended.iter().sum::<u64>());
+        assert!(port.ended[Ended::ToKernel as usize] > 0 && port.tx_packets > 0);
+        let (status, text, _) = dataplane.stop();
+        assert_eq!(status, Some(0), "{text}");
+        assert_eq!(
+            ask("ip -o link show lt-tool 2>&1 || true").matches("does not exist").count(),
+            1
+        );
+    });
+}
+
+#[test]
+fn an_interface_that_is_there_already_is_left_alone_and_told() {
+    alone(|| {
+        if !is_root() {
+            return;
+        }
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        run("ip link add lt-tool type veth peer name rest");
+        let dataplane = Dataplane::new();
+        let mut client = dataplane.connect();
+        let faults = client.send(&owned_by_dpdk(1));
+        assert!(faults.len() == 1 && faults[0].contains("`tool`"), "{faults:?}");
+        assert!(faults[0].contains("lt-tool") && faults[0].contains("another kernel_interface"));
+        let mut named = owned_by_dpdk(2);
+        named.ports[2].kernel = KernelSpec::Named("net7".to_owned());
+        assert_eq!(client.send(&named), [""; 0]);
+        assert!(ask("ip -o addr show dev net7").contains("192.0.2.1/24"));
+        assert!(ask("ip -o addr show dev lt-tool").is_empty());
+        assert_eq!(dataplane.stop().0, Some(0));
+        let dataplane = Dataplane::new();
+        let mut client = dataplane.connect();
+        let mut none = owned_by_dpdk(3);
+        none.ports[2].kernel = KernelSpec::None;
+        assert_eq!(client.send(&none), [""; 0]);
+        assert_eq!(client.report().live.unwrap().ports[2].kernel, None);
         assert_eq!(dataplane.stop().0, Some(0));
     });
 }

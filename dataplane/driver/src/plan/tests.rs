@@ -332,3 +332,30 @@ fn a_pool_has_buffers_for_what_waits_for_other_workers() {
         rest + 4 * 15 * u32::from(DESCRIPTORS) + 16 * 63 * (2 + 1) * 64
     );
 }
+
+#[test]
+fn a_tool_port_gets_an_interface_of_the_kernel_where_the_kernel_would_see_nothing_of_it() {
+    let kernel = |device: &str, spec: KernelSpec| {
+        let mut snapshot = snapshot(["net_ring0", "net_ring1", device, "net_ring3"], 1500);
+        snapshot.ports[2].kernel = spec.clone();
+        snapshot.ports[0].kernel = spec;
+        let plan = |at: u16| {
+            PortPlan::new(&snapshot, PortIndex(at), &snapshot.ports[usize::from(at)]).unwrap()
+        };
+        assert_eq!((plan(0).kernel, plan(3).kernel), (None, None), "wires and spans get none");
+        plan(2).kernel
+    };
+    let lt_tool = Some("lt-tool".to_owned());
+    let sees_nothing = ["0000:3b:00.0", "net_memif0", "net_ring2", "net_af_xdp0,iface=tool0"];
+    for device in sees_nothing {
+        assert_eq!(kernel(device, KernelSpec::Auto), lt_tool, "{device}");
+        assert_eq!(kernel(device, KernelSpec::None), None, "{device}");
+    }
+    let sees =
+        ["net_af_packet0,iface=tool0", "net_tap0,iface=x", "net_pcap0,iface=tool0", "net_null2"];
+    for device in sees {
+        assert_eq!(kernel(device, KernelSpec::Auto), None, "{device}");
+        let named = KernelSpec::Named("net7".to_owned());
+        assert_eq!(kernel(device, named).as_deref(), Some("net7"), "{device}");
+    }
+}

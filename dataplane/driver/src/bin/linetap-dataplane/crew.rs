@@ -122,7 +122,7 @@ fn work(
     };
     forgo_capabilities();
     let worker = Worker::<Dpdk>::new(parts.lanes, parts.wires, parts.tools, end);
-    let mut worker = worker.with_shares(parts.shares);
+    let mut worker = worker.with_shares(parts.shares).with_kernels(parts.kernels);
     let _ = tell.send(Ok(()));
     worker.run(stop);
     let _ = tell.send(Ok(()));

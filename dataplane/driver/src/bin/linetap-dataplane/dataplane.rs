@@ -9,17 +9,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use driver::hardware::{Hardware, LivePort, WorkerParts};
+use driver::kernel::Interface;
 use driver::plan::PortPlan;
 use driver::{Eal, Mempool, free_pools};
 use engine::latency::{Latency, PackedLatency};
 use engine::neighbors::{Hop, Neighbors};
 use engine::report::{HopState, LiveReport, NeighborState, PoolState, PortState, Report};
 use engine::roster::Roster;
-use engine::snapshot::{MemberSpec, NeighborSpec, Snapshot};
+use engine::snapshot::{KernelSpec, MemberSpec, NeighborSpec, Snapshot};
 use engine::units::PortIndex;
 use engine::view::View;
 
 use crate::crew::Crew;
+use crate::kernel_ports::{self, KernelPort};
 use crate::publisher::sentences;
 use crate::resolver::{Known, Wanted};
 use crate::state_file::StateFile;
@@ -39,6 +41,8 @@ pub(crate) struct Dataplane {
     ports: Vec<LivePort>,
     pools: Vec<Mempool>,
     crew: Crew,
+    /// The kernel's interfaces of tool ports.
+    kernels: Vec<KernelPort>,
     roster: Roster,
     neighbors: Neighbors,
     started: Instant,
@@ -70,13 +74,20 @@ impl Dataplane {
         plans: Vec<PortPlan>,
         state: &StateFile,
     ) -> Result<Self, Vec<String>> {
-        let hardware =
+        let opened =
+            kernel_ports::open(&plans, &snapshot.ports).map_err(|errors| sentences(&errors))?;
+        let mut hardware =
             Hardware::open(eal, &snapshot, plans).map_err(|errors| sentences(&errors))?;
         let port_macs = hardware.macs(&snapshot.ports);
+        let kernels = kernel_ports::serve(opened, &snapshot, &mut hardware);
         let Hardware { ports, pools, workers } = hardware;
         let neighbors = Neighbors { port_macs, ..Neighbors::default() };
         let snapshot = Arc::new(snapshot);
-        let (crew, roster) = match set_to_work(&snapshot, &neighbors, &ports, workers) {
+        let working = kernels.and_then(|kernels| {
+            let (crew, roster) = set_to_work(&snapshot, &neighbors, &ports, workers)?;
+            Ok((kernels, crew, roster))
+        });
+        let (kernels, crew, roster) = match working {
             Ok(working) => working,
             Err(faults) => {
                 drop(ports);
@@ -86,7 +97,8 @@ impl Dataplane {
                 return Err(faults);
             }
         };
-        let running = Self { ports, pools, crew, roster, neighbors, started: Instant::now() };
+        let started = Instant::now();
+        let running = Self { ports, pools, crew, kernels, roster, neighbors, started };
         let Err(faults) = save(state, &snapshot) else { return Ok(running) };
         let End { pools, is_stuck, .. } = running.stop();
         if is_stuck {
@@ -158,6 +170,9 @@ impl Dataplane {
     /// Looks after links and workers; false when a worker has ended.
     pub(crate) fn tick(&mut self) -> bool {
         set_links(&self.ports, &self.roster);
+        for kernel in &mut self.kernels {
+            kernel.follow(&self.ports);
+        }
         self.roster.reclaim();
         let casualty = self.crew.casualty();
         if let Some(core) = casualty {
@@ -182,18 +197,27 @@ impl Dataplane {
     pub(crate) fn wanted(&self) -> Vec<Wanted> {
         let wanted = members(self.snapshot()).filter_map(|(_, port, member)| {
             let NeighborSpec::Resolve(via) = member.neighbor else { return None };
-            let interface = self.ports.get(port.at())?.interface.as_ref()?.index();
+            let interface = self.kernels_interface(port)?;
             Some(Wanted { port, interface, address: member.address, via })
         });
         wanted.collect()
     }
 
-    /// Tools that nothing resolves, by port and address: their port is no interface of the kernel.
+    /// The kernel's index of the interface by which it takes part in a port's network: the one that was made
+    /// for it, or else the one that it sits on.
+    fn kernels_interface(&self, port: PortIndex) -> Option<u32> {
+        let made = self.kernels.iter().find(|kernel| kernel.port() == port);
+        let takes_part = self.snapshot().ports.get(port.at())?.kernel != KernelSpec::None;
+        let below = || self.ports.get(port.at())?.interface.as_ref().filter(|_| takes_part);
+        made.map(KernelPort::index).or_else(|| below().map(Interface::index))
+    }
+
+    /// Tools that nothing resolves, by port and address: the kernel has no part in their port.
     pub(crate) fn unresolvable(&self) -> Vec<(&str, IpAddr)> {
         let specs = &self.snapshot().ports;
         let members = members(self.snapshot()).filter_map(|(_, port, member)| {
             let resolves = matches!(member.neighbor, NeighborSpec::Resolve(_));
-            let is_kernels = self.ports.get(port.at())?.interface.is_some();
+            let is_kernels = self.kernels_interface(port).is_some();
             (resolves && !is_kernels)
                 .then_some((specs.get(port.at())?.name.as_str(), member.address))
         });
@@ -218,6 +242,8 @@ impl Dataplane {
             self.roster.report()
         };
         report.live = None;
+        // What workers have handed over last still reaches the kernel.
+        drop(self.kernels);
         drop(self.ports);
         let (lossy, strict): (Vec<_>, Vec<_>) =
             self.pools.iter().partition(|pool| pool.plan().is_lossy);
@@ -231,8 +257,9 @@ impl Dataplane {
     }
 
     fn live(&self) -> LiveReport {
-        let ports = self.ports.iter().map(|live| {
+        let ports = self.ports.iter().zip(0..).map(|(live, at)| {
             let (link_up, speed_mbps) = live.link();
+            let kernel = self.kernels.iter().find(|kernel| kernel.port() == PortIndex(at));
             PortState {
                 name: live.port.name().to_owned(),
                 driver: live.port.abilities().driver.clone(),
@@ -242,6 +269,7 @@ impl Dataplane {
                 share_len_min: live.share_len_min,
                 losses: live.port.losses(),
                 xstats: live.port.xstats(),
+                kernel: kernel.map(KernelPort::state),
             }
         });
         let counted = self.roster.tools();

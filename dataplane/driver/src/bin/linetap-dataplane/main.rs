@@ -6,12 +6,15 @@
 //! - *publisher* ([`publisher`]): the main thread. It alone configures ports, compiles views, adds
 //!   up counters, and answers;
 //! - *clients* ([`server`]): one per connection, each reads requests and waits for its answer;
+//! - one for each tool port that DPDK owns ([`kernel_ports`]): moves what is no copy to and from the
+//!   kernel's interface of the port;
 //! - *resolver* ([`resolver`]): follows the kernel's neighbours and routes.
 //!
 //! Control may come and go; what runs is the last snapshot that was accepted, which is on disk.
 
 mod crew;
 mod dataplane;
+mod kernel_ports;
 mod publisher;
 mod resolver;
 mod server;

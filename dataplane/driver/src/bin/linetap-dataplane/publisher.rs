@@ -270,8 +270,8 @@ impl Publisher {
         let Some(running) = &self.running else { return };
         for (port, address) in running.unresolvable() {
             log::warn!(
-                "tool {address}: nothing resolves its neighbor on port {port}, which is no \
-                 interface of the kernel; give it its `mac`. Copies for it are skipped until then"
+                "tool {address}: nothing resolves its neighbor on port {port}, in which the kernel has no \
+                 part; give it its `mac`. Copies for it are skipped until then"
             );
         }
         if let Ok(mut in_force) = self.in_force.lock() {
