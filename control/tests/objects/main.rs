@@ -9,4 +9,5 @@ mod completion;
 mod connection;
 mod life;
 mod listing;
+mod tools;
 mod ways;
