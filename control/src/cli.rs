@@ -56,6 +56,8 @@ enum Command {
     Rule(objects::Rule),
     /// Make, change, list and delete mirror sessions: whose packets go where, by which filter.
     Session(objects::Session),
+    /// List tools, and add, change, drain and remove the members that share the flows of one.
+    Tool(objects::Tool),
     /// Print what makes a shell complete these arguments.
     Completion(completion::Completion),
 }
@@ -137,6 +139,7 @@ pub fn run() -> ExitCode {
         Command::Filter(filter) => filter.run(),
         Command::Rule(rule) => rule.run(),
         Command::Session(session) => session.run(),
+        Command::Tool(tool) => tool.run(),
         Command::Completion(completion) => {
             completion.run();
             Ok(())

@@ -7,6 +7,7 @@
 //!  pages       the entries of a list, from all its pages
 //!  objects     all mirror objects, as the model has them
 //!  shape       Element -> the JSON that `aws ec2` prints
+//!  tools       tools and their members, as `aws elbv2` has them
 //! ```
 
 mod reply;
@@ -18,6 +19,7 @@ mod connection;
 mod pages;
 mod objects;
 mod shape;
+mod tools;
 
 use thiserror::Error;
 
@@ -29,6 +31,7 @@ pub use pages::describe;
 pub use place::{BadUrl, Place, Url};
 pub use reply::{BadReply, Element};
 pub use shape::{Member, Noun, Shape};
+pub use tools::{MEMBER, TOOL, members, tools};
 pub use trust::TrustError;
 
 /// Why a call came to nothing.

@@ -1,4 +1,5 @@
-//! `linetap target|filter|rule|session`: the four kinds of objects, through the EC2 API.
+//! `linetap target|filter|rule|session`: the four kinds of objects, through the EC2 API; and
+//! `linetap tool`: the members behind targets, through the same one.
 //!
 //! Options are named as EC2's fields, in short; the spelling of `aws ec2` is taken, too. Objects are
 //! named by their ids, or by the tag `Name` where only one has it ([`names`]).
@@ -15,8 +16,10 @@ mod target;
 mod filter;
 mod rule;
 mod session;
+mod tool;
 
 pub(super) use filter::Filter;
 pub(super) use rule::Rule;
 pub(super) use session::Session;
 pub(super) use target::Target;
+pub(super) use tool::Tool;

@@ -14,6 +14,8 @@ pub enum Shape {
     Text,
     /// A whole number.
     Number,
+    /// `true` or `false`.
+    Flag,
     /// Any number of the same, in elements of their own.
     List(&'static Shape),
     /// Members by name; each may be absent.
@@ -109,6 +111,7 @@ impl Shape {
                 Ok(number) => number.into(),
                 Err(_) => element.text.clone().into(),
             },
+            Self::Flag => (element.text == "true").into(),
             Self::List(of) => element.children.iter().map(|child| of.to_json(child)).collect(),
             Self::Structure(members) => {
                 let mut map = Map::new();
@@ -248,6 +251,7 @@ mod tests {
             match &ours.shape {
                 Shape::Text => assert_eq!(kind(theirs), "string", "{theirs}"),
                 Shape::Number => assert_eq!(kind(theirs), "integer", "{theirs}"),
+                Shape::Flag => assert_eq!(kind(theirs), "boolean", "{theirs}"),
                 Shape::Structure(_) => {
                     compare(&ours.shape, model, theirs["shape"].as_str().unwrap());
                 }

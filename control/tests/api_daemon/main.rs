@@ -32,7 +32,8 @@ fn start(dir: &Path, more: &[&str]) -> Background {
 /// Asks over the Unix socket; the status and the body, or nothing when the connection breaks.
 fn try_ask(dir: &Path, query: &str) -> Option<(u16, String)> {
     let mut stream = UnixStream::connect(dir.join("api/api.sock")).ok()?;
-    let body = format!("Version=2016-11-15&Action={query}");
+    let version = if query.contains("TargetGroupArn") { "2015-12-01" } else { "2016-11-15" };
+    let body = format!("Version={version}&Action={query}");
     let head = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ";
     write!(stream, "{head}{}\r\n\r\n{body}", body.len()).ok()?;
@@ -109,6 +110,42 @@ fn template_and_api_stand_side_by_side_and_the_files_are_read_again() {
     assert_eq!(stand_in.next_snapshot().sessions.len(), 1);
     let (_, body) = ask(dir, "DescribeTrafficMirrorSessions");
     assert!(!body.contains(&id), "{body}");
+}
+
+#[test]
+fn members_that_were_changed_stay_so_and_what_contradicts_the_file_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    put(dir, CONFIG);
+    let stand_in = StandIn::start(&dir.join("dp.sock"));
+    let mut daemon = start(dir, &[]);
+    stand_in.next_snapshot();
+    let (status, body) = ask(dir, "CreateTrafficMirrorTarget&NetworkLoadBalancerArn=arn:nlb");
+    assert_eq!(status, 200, "{body}");
+    let members = || {
+        let members = stand_in.next_snapshot().targets[0].members.clone();
+        members.into_iter().map(|it| it.address.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(members(), ["192.0.2.11", "2001:db8::11"]);
+    let ask_of = |action: &str, address: &str| {
+        let query = format!("{action}&TargetGroupArn=arn:nlb&Targets.member.1.Id={address}");
+        let (status, body) = ask(dir, &query);
+        assert_eq!(status, 200, "{body}");
+    };
+    ask_of("RegisterTargets", "10.0.0.7");
+    assert_eq!(members(), ["192.0.2.11", "2001:db8::11", "10.0.0.7"]);
+    ask_of("DeregisterTargets", "2001:db8::11");
+    assert_eq!(members(), ["192.0.2.11", "10.0.0.7"]);
+    daemon.signal(Signal::SIGKILL);
+    daemon.end();
+
+    let daemon = start(dir, &[]);
+    assert_eq!(members(), ["192.0.2.11", "10.0.0.7"]);
+    put(dir, &with(CONFIG, "gateway = [\"192.0.2.254\"]", ""));
+    daemon.signal(Signal::SIGHUP);
+    let told = "tool arn:nlb: member 10.0.0.7 was added at run time, and can't be reached any more";
+    daemon.wait_for(told, 1);
+    assert_eq!(members(), ["192.0.2.11"]);
 }
 
 #[test]

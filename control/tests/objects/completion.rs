@@ -32,6 +32,7 @@ fn bash_completes_commands_options_and_values() {
     for verb in ["create", "delete", "modify", "list", "show"] {
         assert!(verbs.iter().any(|offer| offer == verb), "{verb}: {verbs:?}");
     }
+    assert_eq!(offered(&["linetap", "tool", "und"]), ["undrain"]);
     let options = offered(&["linetap", "rule", "create", "--dest"]);
     assert!(options.contains(&"--destination-ports".to_owned()), "{options:?}");
     assert_eq!(

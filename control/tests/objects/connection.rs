@@ -148,6 +148,27 @@ fn a_deletion_whose_answer_was_lost_is_one() {
 }
 
 #[test]
+fn a_member_whose_registration_was_tried_again_is_one() {
+    const AGAIN: Deed = Deed::Answer(
+        400,
+        "<ErrorResponse><Error><Type>Sender</Type><Code>TargetAlreadyRegistered</Code>\
+         <Message>m</Message></Error><RequestId>r</RequestId></ErrorResponse>",
+    );
+    const LATE: Deed = Deed::Answer(
+        503,
+        "<ErrorResponse><Error><Type>Sender</Type><Code>ServiceUnavailable</Code>\
+         <Message>stored</Message></Error><RequestId>r</RequestId></ErrorResponse>",
+    );
+    let register = "RegisterTargets";
+    assert!(Scripted::new(&[Deed::Hang, AGAIN]).call(register).is_ok());
+    let twice = Scripted::new(&[AGAIN]).call(register).unwrap_err();
+    assert_eq!(twice.to_string(), "TargetAlreadyRegistered: m");
+    let late = Scripted::new(&[LATE, AGAIN]).call(register).unwrap_err();
+    assert_eq!(late.to_string(), "ServiceUnavailable: stored");
+    assert!(Scripted::new(&[Deed::Hang, AGAIN]).call("DeregisterTargets").is_err());
+}
+
+#[test]
 fn an_answer_that_never_comes_is_not_waited_for() {
     let server = Scripted::new(&[Deed::Wait]);
     let mut connection = Connection::by_socket(&server.path, Duration::from_secs(1)).unwrap();

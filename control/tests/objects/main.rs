@@ -10,4 +10,5 @@ mod connection;
 mod life;
 mod listing;
 mod policing;
+mod tools;
 mod ways;

@@ -32,7 +32,7 @@ const OPTIONS: [(&str, &str); 21] = [
 ];
 
 /// What to do about a code, if the message does not tell it already.
-const REMEDIES: [(&str, &str); 22] = [
+const REMEDIES: [(&str, &str); 26] = [
     ("InvalidTrafficMirrorFilterId.NotFound", "`linetap filter list` shows those that there are"),
     ("InvalidTrafficMirrorFilterRuleId.NotFound", "`linetap rule list` shows those that there are"),
     ("InvalidTrafficMirrorTargetId.NotFound", "`linetap target list` shows those that there are"),
@@ -72,6 +72,14 @@ const REMEDIES: [(&str, &str); 22] = [
         "ask with a key whose access is \"read-write\" and whose account has the object; on the \
          socket, as root or a member of linetapd's group",
     ),
+    (
+        "AccessDenied",
+        "ask with a key whose access is \"read-write\" and whose account is that of [api]; or on the \
+         appliance itself, by the socket",
+    ),
+    ("TargetGroupNotFound", "`linetap tool list` shows those that there are"),
+    ("TargetNotRegistered", "`linetap tool show` shows those that there are"),
+    ("TargetAlreadyRegistered", "`linetap tool modify` and `linetap tool undrain` do so"),
     ("SignatureDoesNotMatch", "give the region of [api] with --region"),
     (
         "RequestLimitExceeded",
