@@ -43,6 +43,13 @@ pub(crate) fn mirror_all_but(tool: &str, port: u16) -> String {
     template
 }
 
+/// Only what is to or from a resolver is mirrored to a tool, by the network service.
+pub(crate) fn mirror_amazon_dns(tool: &str) -> String {
+    let filter = "    Type: AWS::EC2::TrafficMirrorFilter\n";
+    let with = format!("{filter}    Properties: {{NetworkServices: [amazon-dns]}}\n");
+    head(tool).replacen(filter, &with, 1)
+}
+
 /// Nothing is mirrored: no session at all.
 pub(crate) fn mirror_nothing() -> String {
     "Resources:\n  Filter: {Type: 'AWS::EC2::TrafficMirrorFilter'}\n".to_owned()
