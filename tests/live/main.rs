@@ -20,6 +20,10 @@ mod process;
 #[cfg(test)]
 mod report;
 #[cfg(test)]
+mod routers;
+#[cfg(test)]
+mod sightings;
+#[cfg(test)]
 mod template;
 #[cfg(test)]
 mod traffic;
@@ -35,6 +39,8 @@ mod copies;
 mod lifecycle;
 #[cfg(test)]
 mod neighbors;
+#[cfg(test)]
+mod routing;
 #[cfg(test)]
 mod soak;
 #[cfg(test)]

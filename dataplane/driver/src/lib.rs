@@ -18,6 +18,7 @@ mod eal;
 mod error;
 mod handle;
 pub mod hardware;
+pub mod icmp;
 pub mod kernel;
 mod logging;
 mod mbuf;
