@@ -22,6 +22,10 @@ mod process;
 #[cfg(test)]
 mod report;
 #[cfg(test)]
+mod routers;
+#[cfg(test)]
+mod sightings;
+#[cfg(test)]
 mod template;
 #[cfg(test)]
 mod traffic;
@@ -39,6 +43,8 @@ mod fleet;
 mod lifecycle;
 #[cfg(test)]
 mod neighbors;
+#[cfg(test)]
+mod routing;
 #[cfg(test)]
 mod services;
 #[cfg(test)]

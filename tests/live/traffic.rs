@@ -76,7 +76,7 @@ pub(crate) fn udp(lab: &Lab, mbit: u32, datagrams: u32) -> UdpRun {
 
 /// Frames that are in the wire, or were lost there: what both ends have sent and not received. The
 /// kernel counts them, whatever becomes of them in a socket.
-fn in_the_wire(lab: &Lab) -> i64 {
+pub(crate) fn in_the_wire(lab: &Lab) -> i64 {
     let count = |side: &str, counter: &str| -> i64 {
         let path = format!("/sys/class/net/wire0/statistics/{counter}_packets");
         lab.sh(side, &format!("cat {path}")).trim().parse().unwrap()

@@ -36,12 +36,21 @@ class Copy:
             ip = ip[:10] + struct.pack(">H", checksum(ip)) + ip[12:]
         else:
             kind = 0x86DD
-            ip = struct.pack(">IHBB", 6 << 28, udp_length, 17, 255) + source + destination
+            first = 6 << 28 | label_of(source_port)
+            ip = struct.pack(">IHBB", first, udp_length, 17, 255) + source + destination
             if not model.udp6_zero:
                 pseudo = source + destination + struct.pack(">II", udp_length, 17)
                 value = checksum(pseudo + udp + vxlan + self.inner) or 0xFFFF
                 udp = udp[:6] + struct.pack(">H", value)
         return member.mac + port_mac + struct.pack(">H", kind) + ip + udp + vxlan + self.inner
+
+
+def label_of(source_port: int) -> int:
+    """The flow label (RFC 6437): the 14 bits of the hash, which the source port shows, then the first six of
+    them again, of which the last is turned."""
+    bits = f"{source_port - 49152:014b}"
+    turned = "1" if bits[5] == "0" else "0"
+    return int(bits + bits[:5] + turned, 2)
 
 
 def checksum(data: bytes) -> int:

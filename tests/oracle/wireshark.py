@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import captures
-from .mirror import Copy
+from .mirror import Copy, label_of
 
 FIELDS = [
     "frame.protocols",
@@ -19,6 +19,9 @@ FIELDS = [
     "ip.ttl",
     "ip.flags.df",
     "ipv6.hlim",
+    "ipv6.tclass",
+    "ipv6.flow",
+    "udp.srcport",
     "udp.dstport",
     "udp.checksum.status",
     "udp.length",
@@ -84,6 +87,11 @@ def claim_faults(claim: Claim, fields: dict[str, list[str]]) -> Iterator[str]:
         yield from expect("ip.flags.df", "0")
     else:
         yield from expect("ipv6.hlim", "255")
+        traffic_class, label = (int(fields[name][0], 0) for name in ("ipv6.tclass", "ipv6.flow"))
+        if traffic_class != 0:
+            yield f"ipv6.tclass is {traffic_class}, not 0"
+        if label != (wanted := label_of(int(fields["udp.srcport"][0]))):
+            yield f"ipv6.flow is {label:#x}, not {wanted:#x}"
     if v4 or not claim.has_zero_checksum:
         yield from expect("udp.checksum.status", ABSENT if v4 else GOOD)
     yield from expect("udp.dstport", str(claim.vxlan_port))

@@ -1,7 +1,10 @@
 //! The report as JSON: its keys, their order and what is left out are a contract.
 
 use engine::drop_reason::{Ended, NeverMirrored, Skipped, Unmirrored};
-use engine::report::{LiveReport, PortReport, PortState, Report, SessionReport, WorkerState};
+use engine::report::{
+    HopState, LiveReport, PortReport, PortState, Report, SessionReport, WorkerState,
+};
+use engine::units::VlanId;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
@@ -74,6 +77,9 @@ fn live_json(report: &Report, live: &LiveReport) -> Value {
             "target": neighbor.target,
             "address": neighbor.address.to_string(),
             "mac": neighbor.mac().map(|mac| mac.to_string()),
+            "source": neighbor.source.to_string(),
+            "path_mtu": neighbor.path_mtu,
+            "hops": neighbor.hops.iter().map(hop_json).collect::<Value>(),
         })
     });
     let pools = live
@@ -94,6 +100,14 @@ fn live_json(report: &Report, live: &LiveReport) -> Value {
         "neighbors": neighbors.collect::<Value>(),
         "pools": pools.collect::<Value>(),
         "violations": violations(report),
+    })
+}
+
+fn hop_json(hop: &HopState) -> Value {
+    json!({
+        "via": hop.via.to_string(),
+        "mac": hop.mac.map(|mac| mac.to_string()),
+        "vlan": hop.vlan.map(VlanId::value),
     })
 }
 

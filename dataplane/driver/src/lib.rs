@@ -19,6 +19,7 @@ mod error;
 pub mod exception;
 mod handle;
 pub mod hardware;
+pub mod icmp;
 pub mod kernel;
 mod logging;
 mod mbuf;

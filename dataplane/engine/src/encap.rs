@@ -1,8 +1,9 @@
 //! The outer header of a copy: Ethernet, IPv4 or IPv6, UDP, VXLAN (RFC 7348 §5), made once per
-//! session and tool; per copy only lengths, source port and checksums are written.
+//! session and tool; per copy only lengths, source port, flow label and checksums are written.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::flow_hash::HASH_BITS;
 use crate::rule::UDP;
 use crate::units::{Mac, VlanId, Vni};
 use crate::wire::checksum::{self, Sum};
@@ -169,6 +170,10 @@ impl<const N: usize> Header for HeaderV6<N> {
         let ip = const { N - ABOVE_ETHERNET_V6 };
         let src_port = SRC_PORT_MIN | flow_hash;
         let udp_len = inner_len + TUNNEL_LEN;
+        let label = flow_label(flow_hash);
+        // Above it are version and traffic class.
+        out[ip + 1] = (label >> 16) as u8;
+        put(out, ip + 2, label as u16);
         put(out, ip + 4, udp_len);
         put(out, ip + 40, src_port);
         put(out, ip + 44, udp_len);
@@ -180,6 +185,16 @@ impl<const N: usize> Header for HeaderV6<N> {
             put(out, ip + 46, if sum == 0 { 0xffff } else { sum });
         }
     }
+}
+
+/// The flow label of a flow with this hash of 14 bits: 20 bits, each of them 0 as often as 1, different for
+/// different hashes, and never 0, which would mean that there is none (RFC 6437 §2, §3).
+#[inline]
+const fn flow_label(flow_hash: u16) -> u32 {
+    const BITS: u32 = 20;
+    let hash = flow_hash as u32;
+    // Its upper bits once more below: a router may look at a part of the label only.
+    (hash << (BITS - HASH_BITS) | hash >> (2 * HASH_BITS - BITS)) ^ 1
 }
 
 #[inline]
@@ -233,6 +248,8 @@ fn join<const N: usize>(outer: &Outer, ethertype: u16, ip: &[u8], vni: Vni) -> [
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -315,6 +332,8 @@ mod tests {
             prop_assert_eq!(checksum::finish(sum), 0);
             prop_assert_ne!(&out[60..62], &[0, 0]);
             prop_assert_eq!(usize::from(u16::from_be_bytes([out[18], out[19]])), out.len() - 54);
+            let first = u32::from_be_bytes([out[14], out[15], out[16], out[17]]);
+            prop_assert_eq!(first, 6 << 28 | flow_label(hash), "version, traffic class 0, label");
         }
 
         #[test]
@@ -326,6 +345,19 @@ mod tests {
             prop_assert_eq!(u16::from_be_bytes([out[16], out[17]]), inner_len + 36);
             prop_assert_eq!(&out[40..42], &[0, 0]);
         }
+    }
+
+    #[test]
+    fn flow_labels_differ_as_hashes_do_and_all_their_bits_are_used() {
+        let labels: HashSet<u32> = (0..1 << HASH_BITS).map(flow_label).collect();
+        assert_eq!(labels.len(), 1 << HASH_BITS);
+        assert!(labels.iter().all(|&label| label != 0 && label < 1 << 20));
+        for bit in 0..20 {
+            let ones = labels.iter().filter(|&&label| label >> bit & 1 == 1).count();
+            assert_eq!(ones, 1 << (HASH_BITS - 1), "bit {bit}");
+        }
+        // All 14 bits, and the upper six again, the last one turned.
+        assert_eq!(flow_label(0b11_0010_1011_0001), 0b1100_1010_1100_0111_0011);
     }
 
     #[test]

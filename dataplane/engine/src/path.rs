@@ -3,6 +3,7 @@
 
 mod steering;
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::balance::{SLOTS, Taker, maglev, rendezvous};
@@ -189,5 +190,73 @@ fn takers(spec: &TargetSpec) -> Vec<Taker> {
 fn usable_hops(way: &Way) -> Vec<Taker> {
     let is_any = way.hops.iter().any(|hop| hop.mac.is_some());
     let weight = |hop: &Hop| if hop.mac.is_some() || !is_any { hop.weight.max(1) } else { 0 };
-    way.hops.iter().map(|hop| Taker { address: hop.via, weight: weight(hop) }).collect()
+    way.hops.iter().map(|hop| Taker { address: drawn_by(hop), weight: weight(hop) }).collect()
+}
+
+/// What a next hop draws its slots by. One address may be a gateway in several VLANs, as `fe80::1` often
+/// is: those are to get different slots, or the heaviest would get all.
+fn drawn_by(hop: &Hop) -> IpAddr {
+    let Some(vlan) = hop.vlan else { return hop.via };
+    let bits = match hop.via {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    };
+    Ipv6Addr::from_bits(bits ^ u128::from(vlan.value()) << 64).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::{BalanceSpec, NeighborSpec, TargetKind};
+    use crate::units::PortIndex;
+
+    const TOOL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 10));
+
+    fn hop(via: &str, vlan: Option<u16>, is_known: bool) -> Hop {
+        let vlan = vlan.map(|vlan| VlanId::try_from(vlan).unwrap());
+        let mac = is_known.then_some(Mac([2, 0, 0, 0, 0, 9]));
+        Hop { vlan, ..Hop::only(via.parse().unwrap(), mac) }
+    }
+
+    /// How many slots each path of a target with one tool has; the tool's way has these hops.
+    fn slots(hops: Vec<Hop>) -> Vec<usize> {
+        let member = MemberSpec::new(TOOL, TOOL, NeighborSpec::Resolve(TOOL));
+        let made_of = Ingredients {
+            spec: TargetSpec {
+                id: "T".to_owned(),
+                port: PortIndex(0),
+                kind: TargetKind::Interface,
+                members: vec![member],
+                balance: BalanceSpec::default(),
+            },
+            ways: vec![Way { hops, ..Way::default() }],
+            first: ToolIndex(0),
+            mtu: 1500,
+            mac: Mac([2, 0, 0, 0, 0, 1]),
+            vlan: None,
+            udp_port: 4789,
+        };
+        let view = TargetView::new(made_of);
+        let mut counts = vec![0; view.paths.len()];
+        for slot in 0..SLOTS as u32 {
+            counts[usize::from(view.steering.as_ref().unwrap().path(slot))] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn flows_spread_over_next_hops_and_leave_those_that_fail() {
+        let is_half = |count: usize| count.abs_diff(SLOTS / 2) < SLOTS / 50;
+        let known = |known| vec![hop("192.0.2.8", None, true), hop("192.0.2.9", None, known)];
+        assert!(slots(known(true)).into_iter().all(is_half));
+        assert_eq!(slots(known(false)), [SLOTS, 0]);
+    }
+
+    #[test]
+    fn one_address_in_two_vlans_is_two_next_hops() {
+        for via in ["fe80::1", "192.0.2.8"] {
+            let slots = slots(vec![hop(via, Some(100), true), hop(via, Some(101), true)]);
+            assert!(slots.iter().all(|count| count.abs_diff(SLOTS / 2) < SLOTS / 50), "{slots:?}");
+        }
+    }
 }

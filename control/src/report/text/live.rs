@@ -1,7 +1,7 @@
 //! What only a running data plane has: workers and their queues, neighbours, pools.
 
 use comfy_table::Table;
-use engine::report::{LiveReport, Report, WorkerState};
+use engine::report::{HopState, LiveReport, Report, WorkerState};
 use hdrhistogram::Histogram;
 
 use super::super::latency::{self, Times};
@@ -157,12 +157,32 @@ fn tenths(part: u64, whole: u64) -> String {
 }
 
 fn neighbors(live: &LiveReport) -> Table {
-    let mut table = table(&["TARGET", "ADDRESS", "NEIGHBOR"]);
+    let mut table = table(&["TARGET", "ADDRESS", "FROM", "NEXT HOP", "NEIGHBOR", " PATH MTU"]);
     for neighbor in &live.neighbors {
-        let mac = neighbor.mac().map_or("not known yet".to_owned(), |mac| mac.to_string());
-        table.add_row([neighbor.target.clone(), neighbor.address.to_string(), mac]);
+        let path_mtu = neighbor.path_mtu.map_or("-".to_owned(), |mtu| mtu.to_string());
+        let first =
+            [neighbor.target.clone(), neighbor.address.to_string(), neighbor.source.to_string()];
+        let mut row = |hop: Option<&HopState>, first: [String; 3], path_mtu: String| {
+            let [via, mac] = next_hop(hop);
+            let [target, address, source] = first;
+            table.add_row([target, address, source, via, mac, path_mtu]);
+        };
+        row(neighbor.hops.first(), first, path_mtu);
+        for hop in neighbor.hops.iter().skip(1) {
+            row(Some(hop), Default::default(), String::new());
+        }
     }
     table
+}
+
+/// Where it is, and its link-layer address.
+fn next_hop(hop: Option<&HopState>) -> [String; 2] {
+    let via = hop.map_or("-".to_owned(), |hop| match hop.vlan {
+        Some(vlan) => format!("{} in VLAN {}", hop.via, vlan.value()),
+        None => hop.via.to_string(),
+    });
+    let mac = hop.and_then(|hop| hop.mac);
+    [via, mac.map_or("not known yet".to_owned(), |mac| mac.to_string())]
 }
 
 fn pools(live: &LiveReport) -> Table {

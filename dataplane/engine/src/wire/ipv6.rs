@@ -55,7 +55,7 @@ impl Header<'_> {
     }
 }
 
-/// Writes an outer header: traffic class 0, flow label 0.
+/// Writes an outer header: traffic class 0, and a flow label of 0, which means none.
 pub fn emit(
     header: &mut [u8; HEADER_LEN],
     src: Ipv6Addr,

@@ -146,6 +146,7 @@ impl Dataplane {
     pub(crate) fn learn(&mut self, known: Known) {
         let mut neighbors = self.neighbors.clone();
         neighbors.known = known.neighbors;
+        neighbors.addresses = known.addresses;
         for (port, mac) in known.port_macs {
             let is_own =
                 self.snapshot().ports.get(port.at()).is_some_and(|spec| spec.mac.is_none());
@@ -193,12 +194,17 @@ impl Dataplane {
         report
     }
 
-    /// The tools whose neighbours the kernel shall resolve.
+    /// The tools whose ways the kernel knows.
     pub(crate) fn wanted(&self) -> Vec<Wanted> {
+        let specs = &self.snapshot().ports;
         let wanted = members(self.snapshot()).filter_map(|(_, port, member)| {
-            let NeighborSpec::Resolve(via) = member.neighbor else { return None };
+            let via = match member.neighbor {
+                NeighborSpec::Resolve(via) => Some(via),
+                NeighborSpec::Fixed(_) => None,
+            };
             let interface = self.kernels_interface(port)?;
-            Some(Wanted { port, interface, address: member.address, via })
+            let (&MemberSpec { address, source, .. }, mtu) = (member, specs.get(port.at())?.mtu);
+            Some(Wanted { port, interface, address, via, mtu, source })
         });
         wanted.collect()
     }

@@ -287,7 +287,7 @@ impl Publisher {
             }
         }
         if let Some(resolver) = &self.resolver {
-            resolver.want(running.wanted());
+            resolver.want(running.wanted(), running.snapshot().vxlan.port);
         }
     }
 

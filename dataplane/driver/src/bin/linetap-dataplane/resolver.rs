@@ -1,12 +1,25 @@
-//! Where copies go on the wire: the kernel's neighbours and routes, followed as they change.
+//! Where copies go on the wire: the kernel's routes, neighbours and addresses, followed as they change.
 //!
-//! For each tool whose neighbour is to be resolved the kernel is asked for its route through the
-//! tool port's interface; the gateway, if there is one, else the configured next hop is looked up
-//! among the kernel's neighbours. The kernel resolves only what it sends to itself, so it is made
-//! to: a request with `NTF_USE` starts resolution, or proves a stale entry again.
+//! For each tool the kernel is asked for its route ([`route`]). The next hops of it that leave by the
+//! tool port's interface, or by a VLAN device on top of that ([`interfaces`]), are looked up among the
+//! kernel's neighbours ([`neighbours`]); together they are the way to the tool ([`ways`]). Without a
+//! route the next hop is that of the file. The kernel resolves only what it sends to itself, so it is
+//! made to: a request with `NTF_USE` starts resolution, or proves a stale entry again.
 //!
 //! Changes are only triggers: after each, everything is read anew. So nothing is lost when the
 //! kernel drops messages (an overrun), and a broken connection is simply made again.
+//!
+//! What routers say of the sizes that ways take ([`too_big`]) lowers what the kernel knows of them, for
+//! a time ([`path_mtu`]).
+
+mod interfaces;
+mod neighbours;
+mod nexthops;
+mod path_mtu;
+mod route;
+mod told;
+mod too_big;
+mod ways;
 
 use std::collections::HashMap;
 use std::io;
@@ -14,26 +27,30 @@ use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
 
-use engine::neighbors::{Hop, Way};
+use engine::neighbors::Way;
 use engine::units::{Mac, PortIndex};
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use netlink_packet_route::link::LinkAttribute;
-use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
-};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteVia};
-use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder, new_multicast_connection};
+use futures_util::{Stream, StreamExt as _};
+use rtnetlink::{Error, Handle, MulticastGroup, new_multicast_connection};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+
+use self::interfaces::Interfaces;
+use self::neighbours::{Neighbours, resolve};
+use self::nexthops::Nexthops;
+use self::told::Told;
+use self::too_big::TooBigs;
+use self::ways::{route_by_port, way};
 
 /// Unknown and stale neighbours are asked for this often.
 const RETRY: Duration = Duration::from_secs(1);
-/// Changes come in flocks: they are read together.
+/// Changes come in flocks: they are read together, when none has come for so long …
+const PAUSE: Duration = Duration::from_millis(2);
+/// … and no later than this: copies go the old way meanwhile.
 const FLOCK: Duration = Duration::from_millis(20);
 /// The kernel answers at once, unless the answer was dropped.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
-/// A tool whose neighbour the kernel shall resolve.
+/// A tool whose way is to be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// The tool port.
@@ -42,47 +59,69 @@ pub(crate) struct Wanted {
     pub(crate) interface: u32,
     /// The tool.
     pub(crate) address: IpAddr,
-    /// The next hop, where the kernel has no route with a gateway through the interface.
-    pub(crate) via: IpAddr,
+    /// The next hop, where the kernel has no route by the interface. `None`: the neighbour is
+    /// configured, and only the MTU of the way is followed.
+    pub(crate) via: Option<IpAddr>,
+    /// The IP MTU of the port.
+    pub(crate) mtu: u16,
+    /// The outer source, where the kernel does not say another.
+    pub(crate) source: IpAddr,
 }
 
 /// What the kernel knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// Where copies for a tool go.
+    /// The ways to tools.
     pub(crate) neighbors: HashMap<(PortIndex, IpAddr), Way>,
-    /// The tool ports' own addresses.
+    /// The tool ports' own link-layer addresses.
     pub(crate) port_macs: HashMap<PortIndex, Mac>,
+    /// All addresses of the tool ports and of VLAN devices on top of them, each once.
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// What is asked of the thread.
+#[derive(Debug, Clone, Default)]
+struct Wants {
+    tools: Vec<Wanted>,
+    vxlan_port: u16,
 }
 
 /// The handle to the thread that follows the kernel; it ends with the handle.
 #[derive(Debug)]
 pub(crate) struct Resolver {
-    wanted: watch::Sender<Vec<Wanted>>,
+    wants: watch::Sender<Wants>,
 }
 
 impl Resolver {
     /// Starts following; `tell` is called with everything known after each change of it.
     pub(crate) fn start(tell: impl Fn(Known) + Send + 'static) -> io::Result<Self> {
-        let (wanted, inbox) = watch::channel(Vec::new());
+        let (wants, inbox) = watch::channel(Wants::default());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let errors = {
+            let _inside = runtime.enter();
+            TooBigs::open()
+        };
+        let told = Told::new(tell);
         thread::Builder::new()
             .name("resolver".to_owned())
-            .spawn(move || runtime.block_on(follow(inbox, tell)))?;
-        Ok(Self { wanted })
+            .spawn(move || runtime.block_on(follow(inbox, errors, told)))?;
+        Ok(Self { wants })
     }
 
-    /// Replaces the list of tools.
-    pub(crate) fn want(&self, wanted: Vec<Wanted>) {
-        self.wanted.send_replace(wanted);
+    /// Replaces the list of tools, and the UDP port that copies go to.
+    pub(crate) fn want(&self, tools: Vec<Wanted>, vxlan_port: u16) {
+        self.wants.send_replace(Wants { tools, vxlan_port });
     }
 }
 
 /// Follows over one connection after the other, until nobody wants to know.
-async fn follow(mut inbox: watch::Receiver<Vec<Wanted>>, tell: impl Fn(Known)) {
-    let mut told = Known::default();
+async fn follow(
+    mut inbox: watch::Receiver<Wants>,
+    errors: TooBigs,
+    mut told: Told<impl Fn(Known)>,
+) {
     loop {
-        match connected(&mut inbox, &tell, &mut told).await {
+        match connected(&mut inbox, &errors, &mut told).await {
             Ok(()) => return,
             Err(error) => log::warn!("the kernel's neighbours can't be read: {error}; again soon"),
         }
@@ -92,160 +131,115 @@ async fn follow(mut inbox: watch::Receiver<Vec<Wanted>>, tell: impl Fn(Known)) {
 
 /// Follows over one connection. `Ok` when nobody wants to know any more.
 async fn connected(
-    inbox: &mut watch::Receiver<Vec<Wanted>>,
-    tell: &impl Fn(Known),
-    told: &mut Known,
+    inbox: &mut watch::Receiver<Wants>,
+    errors: &TooBigs,
+    told: &mut Told<impl Fn(Known)>,
 ) -> io::Result<()> {
-    let (connection, kernel, mut changes) = new_multicast_connection(&[
+    let (connection, kernel, changes) = new_multicast_connection(&[
         MulticastGroup::Link,
         MulticastGroup::Neigh,
         MulticastGroup::Ipv4Ifaddr,
         MulticastGroup::Ipv6Ifaddr,
         MulticastGroup::Ipv4Route,
         MulticastGroup::Ipv6Route,
+        MulticastGroup::Ipv4Rule,
+        MulticastGroup::Ipv6Rule,
     ])?;
+    let (nexthops, changes_of_nexthops) = Nexthops::connect()?;
     let connection = tokio::spawn(connection);
+    let mut changes = ended(changes, changes_of_nexthops);
     let result = loop {
-        let wanted = inbox.borrow_and_update().clone();
-        let known = match timeout(ANSWER_WAIT, read(&kernel, &wanted)).await {
+        let wants = inbox.borrow_and_update().clone();
+        told.path_mtus.retain(&wants.tools);
+        let known = match timeout(ANSWER_WAIT, read(&kernel, &nexthops, &wants.tools)).await {
             Ok(Ok(known)) => known,
             Ok(Err(error)) => break Err(io::Error::other(error.to_string())),
             Err(_) => break Err(io::ErrorKind::TimedOut.into()),
         };
-        if known != *told {
-            told.clone_from(&known);
-            tell(known);
-        }
-        let retry = Instant::now() + RETRY;
+        told.tell(&known, &wants.tools, Instant::now());
         tokio::select! {
             change = changes.next() => match change {
-                Some(_) => settle(&mut changes).await,
+                Some(()) => settle(&mut changes).await,
                 None => break Err(io::ErrorKind::ConnectionReset.into()),
             },
             news = inbox.changed() => if news.is_err() { break Ok(()) },
-            () = sleep_until(retry), if !wanted.is_empty() => {}
+            () = heed(errors, told, &known, &wants) => {}
         }
     };
     connection.abort();
     result
 }
 
-/// Takes what else comes within [`FLOCK`].
+/// Changes of both kinds; ends when either does.
+fn ended(
+    changes: impl Stream + Unpin + Send + 'static,
+    others: impl Stream<Item = ()> + Unpin + Send + 'static,
+) -> impl Stream<Item = ()> + Unpin {
+    let changes = changes.map(|_| Some(())).chain(end());
+    let others = others.map(Some).chain(end());
+    let mut both = futures_util::stream::select(changes, others);
+    futures_util::stream::poll_fn(move |context| both.poll_next_unpin(context).map(Option::flatten))
+}
+
+/// An end that can be seen among others' items.
+fn end() -> impl Stream<Item = Option<()>> + Unpin {
+    futures_util::stream::once(std::future::ready(None))
+}
+
+/// Takes what else comes within [`FLOCK`], as long as it comes within [`PAUSE`].
 async fn settle(changes: &mut (impl Stream + Unpin)) {
-    let _ = timeout(FLOCK, async { while changes.next().await.is_some() {} }).await;
+    let end = Instant::now() + FLOCK;
+    while let Ok(Some(_)) = timeout_at(end.min(Instant::now() + PAUSE), changes.next()).await {}
+}
+
+/// Heeds ICMP errors until it is time to read again.
+async fn heed(errors: &TooBigs, told: &mut Told<impl Fn(Known)>, known: &Known, wants: &Wants) {
+    if wants.tools.is_empty() {
+        return std::future::pending().await;
+    }
+    let now = Instant::now();
+    let until = told.next_end(now).map_or(now + RETRY, |end| end.min(now + RETRY));
+    loop {
+        tokio::select! {
+            () = sleep_until(until) => return,
+            error = errors.next() => {
+                let Wants { tools, vxlan_port } = wants;
+                let now = Instant::now();
+                if told.path_mtus.hear(&error, *vxlan_port, tools, &told.last, now) {
+                    told.tell(known, tools, now);
+                }
+            }
+        }
+    }
 }
 
 /// Reads everything, and makes the kernel resolve what it does not know.
-async fn read(kernel: &Handle, wanted: &[Wanted]) -> Result<Known, rtnetlink::Error> {
+async fn read(kernel: &Handle, nexthops: &Nexthops, tools: &[Wanted]) -> Result<Known, Error> {
     let mut known = Known::default();
-    if wanted.is_empty() {
+    if tools.is_empty() {
         return Ok(known);
     }
-    let mut neighbors = HashMap::new();
-    let mut dump = kernel.neighbours().get().execute();
-    while let Some(message) = dump.try_next().await? {
-        if let Some(address) = destination(&message) {
-            neighbors.insert((message.header.ifindex, address), entry(&message));
-        }
-    }
-    for tool in wanted {
-        if !known.port_macs.contains_key(&tool.port)
-            && let Some(mac) = interface_mac(kernel, tool.interface).await
-        {
+    let interfaces = Interfaces::read(kernel).await?;
+    let neighbours = Neighbours::read(kernel).await?;
+    let mut unresolved = Vec::new();
+    for tool in tools {
+        let of_port = interfaces.of_port(tool.interface);
+        if let Some(mac) = interfaces.at(tool.interface).and_then(|own| own.mac) {
             known.port_macs.insert(tool.port, mac);
         }
-        let next_hop = gateway(kernel, tool).await.unwrap_or(tool.via);
-        let (mac, state) = neighbors
-            .get(&(tool.interface, next_hop))
-            .copied()
-            .unwrap_or((None, NeighbourState::None));
-        if let Some(mac) = mac {
-            let hops = vec![Hop::only(next_hop, Some(mac))];
-            known.neighbors.insert((tool.port, tool.address), Way { hops, ..Way::default() });
-        }
-        if is_to_be_resolved(state) {
-            resolve(kernel, tool.interface, next_hop).await;
-        }
+        known.addresses.extend(interfaces.addresses(&of_port).map(ipnet::IpNet::addr));
+        let Some(via) = tool.via else { continue };
+        let route = route_by_port(kernel, nexthops, tool.address, &of_port).await?;
+        let (way, of_way) = way(tool, via, route, &interfaces, &neighbours);
+        known.neighbors.insert((tool.port, tool.address), way);
+        unresolved.extend(of_way);
+    }
+    known.addresses.sort_unstable();
+    known.addresses.dedup();
+    unresolved.sort_unstable();
+    unresolved.dedup();
+    for (interface, address) in unresolved {
+        resolve(kernel, interface, address).await;
     }
     Ok(known)
-}
-
-/// The address of a neighbour while it is usable, and its state.
-fn entry(message: &NeighbourMessage) -> (Option<Mac>, NeighbourState) {
-    let state = message.header.state;
-    let usable = matches!(
-        state,
-        NeighbourState::Reachable
-            | NeighbourState::Stale
-            | NeighbourState::Delay
-            | NeighbourState::Probe
-            | NeighbourState::Permanent
-            | NeighbourState::Noarp
-    );
-    let mac = message.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::LinkLayerAddress(bytes) => bytes.as_slice().try_into().ok().map(Mac),
-        _ => None,
-    });
-    (mac.filter(|_| usable), state)
-}
-
-/// True in the states that the kernel does not leave by itself.
-fn is_to_be_resolved(state: NeighbourState) -> bool {
-    matches!(state, NeighbourState::None | NeighbourState::Failed | NeighbourState::Stale)
-}
-
-fn destination(message: &NeighbourMessage) -> Option<IpAddr> {
-    message.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some((*address).into()),
-        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => {
-            Some((*address).into())
-        }
-        _ => None,
-    })
-}
-
-/// The gateway of the kernel's route to a tool through the tool port's interface, if it has one:
-/// the kernel's own choice, metrics and all.
-async fn gateway(kernel: &Handle, tool: &Wanted) -> Option<IpAddr> {
-    let len = if tool.address.is_ipv4() { 32 } else { 128 };
-    let route = RouteMessageBuilder::<IpAddr>::new()
-        .destination_prefix(tool.address, len)
-        .ok()?
-        .output_interface(tool.interface)
-        .build();
-    let mut answer = std::pin::pin!(kernel.route().get(route).execute());
-    // No route through it is no error here.
-    gateway_of(&answer.try_next().await.ok()??)
-}
-
-fn gateway_of(route: &RouteMessage) -> Option<IpAddr> {
-    route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Gateway(RouteAddress::Inet(address))
-        | RouteAttribute::Via(RouteVia::Inet(address)) => Some((*address).into()),
-        RouteAttribute::Gateway(RouteAddress::Inet6(address))
-        | RouteAttribute::Via(RouteVia::Inet6(address)) => Some((*address).into()),
-        _ => None,
-    })
-}
-
-async fn interface_mac(kernel: &Handle, interface: u32) -> Option<Mac> {
-    let mut answer = std::pin::pin!(kernel.link().get().match_index(interface).execute());
-    let link = answer.try_next().await.ok()??;
-    link.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::Address(bytes) => bytes.as_slice().try_into().ok().map(Mac),
-        _ => None,
-    })
-}
-
-/// Makes the kernel resolve a neighbour, or prove it again.
-async fn resolve(kernel: &Handle, interface: u32, address: IpAddr) {
-    let request = kernel
-        .neighbours()
-        .add(interface, address)
-        .state(NeighbourState::None)
-        .flags(NeighbourFlags::Use)
-        .replace();
-    if let Err(error) = request.execute().await {
-        log::debug!("{address} can't be resolved by the kernel: {error}");
-    }
 }
