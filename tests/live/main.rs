@@ -32,6 +32,8 @@ mod api;
 #[cfg(test)]
 mod copies;
 #[cfg(test)]
+mod kernel_interface;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod neighbors;
