@@ -128,6 +128,7 @@ fn read_root(node: &document::Node, mode: Mode, sink: &FaultSink) -> Appliance {
     let dataplane = settings::dataplane(root.table("dataplane"));
     let mut ports = ports::read(&root, mode);
     let (links, spans) = ports.wires(&root);
+    ports.check_tool_keys(sink);
     let (interfaces, interfaces_are_complete) = sources::read(&root, &ports);
     let vxlan = settings::vxlan(root.table("vxlan"));
     let (tools, tools_are_complete) = tools::read(&root, &ports, mode, vxlan.port);

@@ -22,8 +22,8 @@ use engine::view::View;
 use engine::worker::{Lane, Worker};
 use write_behind::{Writing, write_behind};
 
-/// Bytes of a frame beside its IP packet: an Ethernet header.
-const ETHERNET_BYTES: usize = 14;
+/// Bytes of a copy beside its outer IP packet: an Ethernet header, and a tag on a trunk.
+const ETHERNET_BYTES: usize = 14 + 4;
 
 /// A capture file that stands for what a port receives.
 #[derive(Debug, Clone, PartialEq, Eq)]

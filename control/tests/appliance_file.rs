@@ -4,7 +4,7 @@ mod common;
 
 use common::{CONFIG, TEMPLATE, config_fault, load, load_in, with};
 use control::config::{Mode, OFFLINE_NEIGHBOR_MAC, OFFLINE_PORT_MAC};
-use engine::snapshot::{CopySpec, IdleSpec, MemorySpec, NeighborSpec};
+use engine::snapshot::{CopySpec, IdleSpec, KernelSpec, MemorySpec, NeighborSpec};
 
 #[test]
 fn what_is_left_out_has_its_default() {
@@ -103,6 +103,27 @@ fn interfaces_that_claim_the_same_frames_are_told_apart_by_vlan_only() {
     assert!(both(mac, "mac = \"02:00:00:00:00:02\"").is_ok());
 }
 
+#[test]
+fn the_kernels_part_in_a_tool_port_is_its_own_affair() {
+    let port = |lines: &str| {
+        let config = with(CONFIG, "name = \"tool\"", &format!("name = \"tool\"\n{lines}"));
+        let port = load(&config, TEMPLATE).unwrap().snapshot.ports[2].clone();
+        (port.kernel, port.vlan.map(engine::units::VlanId::value))
+    };
+    assert_eq!(port(""), (KernelSpec::Auto, None));
+    assert_eq!(port("kernel_interface = \"auto\""), (KernelSpec::Auto, None));
+    assert_eq!(port("kernel_interface = \"none\"\nvlan = 1"), (KernelSpec::None, Some(1)));
+    let named = KernelSpec::Named("tools-of-ward-7".to_owned());
+    assert_eq!(port("kernel_interface = \"tools-of-ward-7\"\nvlan = 4094"), (named, Some(4094)));
+    let more = "kernel_interface = \"net7\"\n[[port]]\nname = \"more\"\ndevice = \"net_null3\"\n\
+                kernel_interface = \"net7\"\n[[link]]";
+    let config = with(CONFIG, "[[link]]", more);
+    let faults = load(&config, TEMPLATE).unwrap_err();
+    let told =
+        "port \"more\": kernel_interface \"net7\" is port \"tool\"'s already; give each its own";
+    assert!(faults.len() == 1 && faults[0].ends_with(told), "{faults:#?}");
+}
+
 /// A passage, what is written instead, and the one fault that it makes.
 const BREACHES: &[(&str, &str, &str)] = &[
     (
@@ -124,6 +145,31 @@ const BREACHES: &[(&str, &str, &str)] = &[
         "name = \"tool\"",
         "name = \"tool\"\nmtu = 1279",
         "port \"tool\": mtu 1279 is below 1280, which the port's IPv6 address needs; write a value from 1280 to 65535",
+    ),
+    (
+        "name = \"tool\"",
+        "name = \"tool\"\nvlan = 4095",
+        "port \"tool\": vlan 4095 is above 4094; write a value from 1 to 4094",
+    ),
+    (
+        "name = \"wan\"",
+        "name = \"wan\"\nvlan = 7",
+        "port \"wan\": vlan is for tool ports, and this one is in link \"wire\"; remove it",
+    ),
+    (
+        "name = \"lan\"",
+        "name = \"lan\"\nkernel_interface = \"none\"",
+        "port \"lan\": kernel_interface is for tool ports, and this one is in link \"wire\"; remove it",
+    ),
+    (
+        "name = \"tool\"",
+        "name = \"tool\"\nkernel_interface = \"tools-of-ward-17\"",
+        "port \"tool\": kernel_interface \"tools-of-ward-17\" has more than 15 characters; write a shorter name",
+    ),
+    (
+        "name = \"tool\"",
+        "name = \"tool\"\nkernel_interface = \"lt%d\"",
+        "port \"tool\": kernel_interface \"lt%d\" is no name of an interface; use letters, digits, \"-\" and \"_\"",
     ),
     (
         "\"192.0.2.10\"",

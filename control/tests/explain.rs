@@ -259,6 +259,22 @@ fn frames_of_a_capture_are_explained() {
 }
 
 #[test]
+fn a_copy_on_a_trunk_is_read_behind_its_tag() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = common::with(common::CONFIG, "name = \"tool\"", "name = \"tool\"\nvlan = 100");
+    fs::write(dir.path().join("c.toml"), config).unwrap();
+    fs::write(dir.path().join("t.yaml"), common::TEMPLATE).unwrap();
+    let mut command = Command::cargo_bin("linetap").unwrap();
+    command.current_dir(dir.path()).args(["explain", "--config", "c.toml", "--template", "t.yaml"]);
+    let packet = "tcp 10.0.0.1:12345 > 192.0.2.99:443 length 2000";
+    let output = command.args(["--packet", packet, "--direction", "egress"]).output().unwrap();
+    let text = told(&output);
+    assert!(text.contains("by port tool in VLAN 100 to a neighbour"), "{text}");
+    assert!(text.contains("> 192.0.2.10:4789, VXLAN with VNI 7\n"), "{text}");
+    assert!(text.contains("1464 bytes of the frame: truncated from 2000"), "{text}");
+}
+
+#[test]
 fn an_explanation_is_a_document_too() {
     let only = ["--interface", "eni-a", "--direction", "egress", "--json"];
     let packets = [

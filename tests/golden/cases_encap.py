@@ -25,6 +25,7 @@ def cases():
     yield load_balancer()
     yield giants()
     yield outer_addresses()
+    yield from tool_vlan()
 
 
 def sized(length: int, tags=(), dst_port: int = 2000) -> bytes:
@@ -194,3 +195,22 @@ def outer_addresses() -> Case:
         resources,
         {"1-lan.pcap": frames},
     )
+
+
+def tool_vlan():
+    for name, tool, at, room in [
+        ("tool-vlan-v4", TOOL, TOOL_AT_10, 1500 - 36),
+        ("tool-vlan-v6", TOOL6, TOOL_AT_6, 1500 - 56),
+    ]:
+        frames = [
+            sized(length, stack)
+            for length in (60, room - 1, room, room + 1)
+            for stack in ([], [(0x8100, 5)])
+        ]
+        yield Case(
+            name,
+            "A tool port's VLAN stands in front of its copies and takes nothing from them.",
+            LINK + tool + "vlan = 100\n" + ENI_A + at + '[vxlan]\ninner_vlan = "keep"\n',
+            all_of(),
+            {"1-lan.pcap": frames},
+        )

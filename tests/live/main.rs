@@ -40,6 +40,8 @@ mod copies;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod kernel_interface;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod neighbors;

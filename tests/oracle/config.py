@@ -24,6 +24,7 @@ class Port:
     mac: bytes
     mtu: int
     addresses: list
+    vlan: int | None
 
 
 @dataclass
@@ -112,7 +113,8 @@ def load(config: Path, template: Path) -> Model:
 
 def read_port(port: dict) -> Port:
     addresses = [ip_interface(text) for text in port.get("address", [])]
-    return Port(port["name"], mac(port.get("mac", MAC_OF_PORT)), port.get("mtu", 1500), addresses)
+    own_mac = mac(port.get("mac", MAC_OF_PORT))
+    return Port(port["name"], own_mac, port.get("mtu", 1500), addresses, port.get("vlan"))
 
 
 def read_template(template: dict, tools: dict, model: Model) -> None:

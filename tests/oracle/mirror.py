@@ -42,7 +42,13 @@ class Copy:
                 pseudo = source + destination + struct.pack(">II", udp_length, 17)
                 value = checksum(pseudo + udp + vxlan + self.inner) or 0xFFFF
                 udp = udp[:6] + struct.pack(">H", value)
-        return member.mac + port_mac + struct.pack(">H", kind) + ip + udp + vxlan + self.inner
+        tag = vlan_tag(model.ports[self.session.port].vlan)
+        return member.mac + port_mac + tag + struct.pack(">H", kind) + ip + udp + vxlan + self.inner
+
+
+def vlan_tag(vlan: int | None) -> bytes:
+    """IEEE 802.1Q, priority 0."""
+    return b"" if vlan is None else struct.pack(">HH", 0x8100, vlan)
 
 
 def label_of(source_port: int) -> int:
@@ -225,7 +231,8 @@ class Run:
             data = data[:12] + data[12 + 4 * frames.tag_count(data) :]
         inner = data[: session.packet_length]
         overhead = OUTER_IP_LENGTHS[session.members[0].address.version]
-        room = self.model.ports[session.port].mtu - overhead
+        port = self.model.ports[session.port]
+        room = port.mtu - overhead
         counters = self.sessions[session.id]
         if len(inner) > room and session.is_load_balancer:
             count(counters["skipped"], "over_mtu")
@@ -234,7 +241,7 @@ class Run:
         counters["mirrored_packets"] += 1
         counters["mirrored_bytes"] += len(inner)
         counters["truncated_packets"] += len(inner) < len(data)
-        self.transmit(session.port, 14 + overhead + len(inner))
+        self.transmit(session.port, 14 + len(vlan_tag(port.vlan)) + overhead + len(inner))
         copy = Copy(len(self.flows) - 1, frame.time_ns, session, inner, packet.flow())
         self.copies[session.port].append(copy)
 

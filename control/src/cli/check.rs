@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 use clap::Args;
-use engine::snapshot::{NeighborSpec, Snapshot, TargetKind};
+use engine::snapshot::{KernelSpec, NeighborSpec, Snapshot, TargetKind};
 use engine::units::{FilterIndex, PortIndex};
 
 use super::{Failure, Files, complain};
@@ -64,6 +64,18 @@ fn summarize(loaded: &Loaded, warnings: usize, out: &mut impl Write) -> io::Resu
         let macs = if macs.is_empty() { "every address".to_owned() } else { macs.join(", ") };
         let vlan = interface.vlan.map_or(String::new(), |it| format!(", VLAN {}", it.value()));
         writeln!(out, "  source {}: behind {}, {macs}{vlan}", interface.id, port(interface.port))?;
+    }
+    for port in ports {
+        let kernel = match &port.kernel {
+            KernelSpec::Auto => None,
+            KernelSpec::Named(name) => Some(format!("the kernel's interface is {name}")),
+            KernelSpec::None => Some("the kernel has no part in it".to_owned()),
+        };
+        let vlan = port.vlan.map(|vlan| format!("VLAN {}", vlan.value()));
+        let told: Vec<String> = vlan.into_iter().chain(kernel).collect();
+        if !told.is_empty() {
+            writeln!(out, "  port {}: {}", port.name, told.join(", "))?;
+        }
     }
     for target in targets {
         let kind = match target.kind {

@@ -3,19 +3,24 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use engine::snapshot::PortSpec;
-use engine::units::{Mac, PortIndex};
+use engine::snapshot::{INTERFACE_NAME_MAX, KernelSpec, PortSpec};
+use engine::units::{Mac, PortIndex, VlanId};
 use ipnet::IpNet;
 
 use super::members::fault_of;
 use super::table::{Placed, Table};
 use super::wires::Role;
 use super::{Mode, OFFLINE_PORT_MAC};
-use crate::fault::{did_you_mean, quoted};
+use crate::fault::{FaultSink, did_you_mean, quoted};
 
 /// Smallest and largest IP MTU: IPv4's least (RFC 791) to what its length field can say.
 const MTU: std::ops::RangeInclusive<u16> = 576..=u16::MAX;
 const MTU_DEFAULT: u16 = 1500;
+/// VLAN identifiers (IEEE 802.1Q; 0 and 4095 mean no VLAN).
+const VLAN: std::ops::RangeInclusive<u16> = 1..=4094;
+/// What is said of the network behind a tool port alone.
+const TOOL_KEYS: [&str; 2] = [KERNEL_INTERFACE, "vlan"];
+const KERNEL_INTERFACE: &str = "kernel_interface";
 /// IPv6 asks this much of every link (RFC 8200 §5).
 const MTU_IPV6_MIN: u16 = 1280;
 /// How a MAC address is written.
@@ -29,6 +34,8 @@ pub(super) struct Port {
     /// False when an address could not be read: a tool may be near that one.
     pub(super) addresses_are_complete: bool,
     pub(super) role: Option<Role>,
+    /// The keys that it has and that only a tool port may have, each with its line.
+    tool_keys: Vec<(&'static str, u32)>,
 }
 
 /// All ports, by index and by name.
@@ -108,8 +115,45 @@ fn port(table: &Table<'_>, name: String, mode: Mode) -> Port {
     let gateways = gateways(table, &addresses, addresses_are_complete);
     let mac = table.parsed::<Mac>("mac", MAC_FORM).and_then(|mac| station(table, mac));
     let mac = mac.or((mode == Mode::Offline).then_some(OFFLINE_PORT_MAC));
-    let spec = PortSpec { mac, addresses, gateways, ..PortSpec::new(name, device, mtu) };
-    Port { spec, addresses_are_complete, role: None }
+    let vlan = table.integer("vlan", &VLAN).and_then(|vlan| VlanId::try_from(vlan.value).ok());
+    let spec = PortSpec {
+        mac,
+        addresses,
+        gateways,
+        vlan,
+        kernel: kernel(table),
+        ..PortSpec::new(name, device, mtu)
+    };
+    let tool_keys = TOOL_KEYS.into_iter().filter(|key| table.has(key));
+    let tool_keys = tool_keys.map(|key| (key, table.line_of(key))).collect();
+    Port { spec, addresses_are_complete, role: None, tool_keys }
+}
+
+/// `kernel_interface`: the name of an interface, `"none"` or `"auto"`.
+fn kernel(table: &Table<'_>) -> KernelSpec {
+    let Some(Placed { line, value: name }) = table.text(KERNEL_INTERFACE) else {
+        return KernelSpec::Auto;
+    };
+    // What the kernel takes (dev_valid_name in net/core/dev.c), but for `%`, which it fills in.
+    let is_odd = |it: char| !it.is_ascii_graphic() || "/:%".contains(it);
+    if name.len() > INTERFACE_NAME_MAX {
+        let message = format!(
+            "{KERNEL_INTERFACE} {} has more than {INTERFACE_NAME_MAX} characters; write a shorter name",
+            quoted(name)
+        );
+        table.fault(line, message);
+    } else if name.contains(is_odd) || matches!(name, "." | "..") {
+        let message = format!(
+            "{KERNEL_INTERFACE} {} is no name of an interface; use letters, digits, \"-\" and \"_\"",
+            quoted(name)
+        );
+        table.fault(line, message);
+    }
+    match name {
+        "auto" => KernelSpec::Auto,
+        "none" => KernelSpec::None,
+        name => KernelSpec::Named(name.to_owned()),
+    }
 }
 
 /// An address that one station can have.
@@ -235,6 +279,34 @@ impl Ports {
             );
         }
         found
+    }
+
+    /// Notes what only a tool port may have, of ports in links and spans, and names of interfaces that two
+    /// ports would have. To be called when all wires are known.
+    pub(super) fn check_tool_keys(&self, sink: &FaultSink) {
+        let mut named: HashMap<&str, &str> = HashMap::new();
+        for Port { spec, role, tool_keys, .. } in &self.list {
+            let subject = format!("port {}", quoted(&spec.name));
+            let place = match role {
+                None => None,
+                Some(Role::Link(link)) => Some(format!("in link {}", quoted(link))),
+                Some(Role::Span) => Some("a span".to_owned()),
+            };
+            for &(key, line) in tool_keys {
+                if let Some(place) = &place {
+                    let why =
+                        format!("{key} is for tool ports, and this one is {place}; remove it");
+                    sink.add(line, format!("{subject}: {why}"));
+                } else if key == KERNEL_INTERFACE
+                    && let KernelSpec::Named(name) = &spec.kernel
+                    && let Some(other) = named.insert(name, &spec.name)
+                {
+                    let (name, other) = (quoted(name), quoted(other));
+                    let why = format!("{key} {name} is port {other}'s already; give each its own");
+                    sink.add(line, format!("{subject}: {why}"));
+                }
+            }
+        }
     }
 
     /// The port that a table's `port` names.

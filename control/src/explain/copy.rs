@@ -8,6 +8,7 @@ use engine::parse::dissect;
 use engine::snapshot::{NeighborSpec, Snapshot};
 use engine::units::{Mac, SessionIndex};
 use engine::view::View;
+use engine::wire::{ethernet, vlan};
 
 use crate::config::OFFLINE_NEIGHBOR_MAC;
 
@@ -21,6 +22,8 @@ pub struct Copy {
     /// Where the outer frame goes on the wire; `None` where that is resolved while the appliance runs,
     /// and copies are skipped as `no_neighbor` until it is.
     pub neighbor: Option<Mac>,
+    /// The VLAN of the tool port, whose tag the outer frame has.
+    pub vlan: Option<u16>,
     /// UDP source port.
     pub src_port: u16,
     /// UDP destination port.
@@ -60,6 +63,8 @@ impl Copy {
             Addresses::V4 { src, dst } => (src.into(), dst.into(), HEADER_LEN_V4),
             Addresses::V6 { src, dst } => (src.into(), dst.into(), HEADER_LEN_V6),
         };
+        let tag = tag(bytes);
+        let header_len = header_len + tag.map_or(0, |_| vlan::TAG_LEN);
         let (src_port, dst_port) = outer.key().ports()?;
         let [vni @ .., _] = *bytes.get(..header_len)?.last_chunk::<4>()?;
         let inner_len = bytes.len() - header_len;
@@ -79,6 +84,7 @@ impl Copy {
                 NeighborSpec::Fixed(OFFLINE_NEIGHBOR_MAC) | NeighborSpec::Resolve(_) => None,
                 NeighborSpec::Fixed(mac) => Some(mac),
             },
+            vlan: tag,
             src_port,
             dst_port,
             vni: vni.iter().fold(0, |vni, &byte| vni << 8 | u32::from(byte)),
@@ -88,4 +94,12 @@ impl Copy {
             cut_by,
         })
     }
+}
+
+/// The VLAN whose tag the outer frame has, if it has one.
+fn tag(bytes: &[u8]) -> Option<u16> {
+    let tag = bytes.get(ethernet::HEADER_LEN - 2..)?.first_chunk::<{ vlan::TAG_LEN }>()?;
+    let [type_high, type_low, high, low] = *tag;
+    let is_tag = vlan::is_tag(u16::from_be_bytes([type_high, type_low]));
+    is_tag.then(|| vlan::vid(u16::from_be_bytes([high, low])))
 }

@@ -131,6 +131,7 @@ fn copy(copy: &Copy, target: &str, port: &str) -> Value {
         "target": target,
         "port": port,
         "neighbor": copy.neighbor.map(|mac| mac.to_string()),
+        "vlan": copy.vlan,
         "source": copy.src.to_string(),
         "destination": copy.dst.to_string(),
         "source_port": copy.src_port,

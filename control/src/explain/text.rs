@@ -226,7 +226,8 @@ impl Page<'_> {
             Some(mac) => format!("to {mac}"),
             None => "to a neighbour that is resolved at run time (no_neighbor until it is)".into(),
         };
-        self.line(1, &format!("copy to target {target}, by port {port} {way}"));
+        let vlan = copy.vlan.map_or(String::new(), |vlan| format!(" in VLAN {vlan}"));
+        self.line(1, &format!("copy to target {target}, by port {port}{vlan} {way}"));
         let src = SocketAddr::new(copy.src, copy.src_port);
         let dst = SocketAddr::new(copy.dst, copy.dst_port);
         self.line(2, &format!("UDP {src} > {dst}, VXLAN with VNI {}", copy.vni));

@@ -15,7 +15,7 @@ use engine::stats::{PortStats, ViewStats, WorkerStats};
 use engine::tool::ToolPort;
 use engine::units::PortIndex;
 use engine::view::View;
-use engine::wire::ethernet;
+use engine::wire::{ethernet, vlan};
 
 /// What came of a frame.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Trial {
         let outputs: Vec<SimOutput> = snapshot.ports.iter().map(|_| SimOutput::memory()).collect();
         let ports = (0..).map(PortIndex).zip(&snapshot.ports).zip(&outputs);
         let tools = ports.map(|((index, port), output)| {
-            let room = ethernet::HEADER_LEN + usize::from(port.mtu);
+            let room = ethernet::HEADER_LEN + vlan::TAG_LEN + usize::from(port.mtu);
             let pool = || SimPool::new(room, COPIES_MAX + 2 * BURST_MAX);
             snapshot.is_tool(index).then(|| ToolPort::new(output.tx(), pool()))
         });

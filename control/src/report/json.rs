@@ -127,6 +127,13 @@ fn state_json(port: &PortState, shared_packets: u64) -> Value {
             "oerrors": losses.oerrors,
         })),
         "xstats": xstats.collect::<Map<String, Value>>(),
+        "kernel": port.kernel.as_ref().map(|kernel| json!({
+            "interface": kernel.interface,
+            "received": kernel.received,
+            "refused": kernel.refused,
+            "other_vlan": kernel.other_vlan,
+            "sent": kernel.sent,
+        })),
     })
 }
 

@@ -12,8 +12,8 @@ use std::time::Duration;
 use engine::latency::{Latency, PackedLatency, record};
 use engine::link::{FromDataplane, PROTOCOL_VERSION, ToDataplane, read_message, write_message};
 use engine::report::{
-    DeviceLosses, LiveReport, PortReport, PortState, Report, RxQueueReport, SessionReport,
-    TxQueueReport, WorkerState,
+    DeviceLosses, KernelState, LiveReport, PortReport, PortState, Report, RxQueueReport,
+    SessionReport, TxQueueReport, WorkerState,
 };
 use engine::snapshot::Snapshot;
 
@@ -150,6 +150,12 @@ fn report(snapshot: &Snapshot) -> Report {
         link_up: true,
         speed_mbps: 10_000,
         share_len_min: (name == "tool").then_some(277),
+        kernel: (name == "tool").then(|| KernelState {
+            interface: "lt-tool".into(),
+            received: 41,
+            sent: 42,
+            ..Default::default()
+        }),
         losses: (name != "tool").then(|| DeviceLosses { imissed: 3, ..Default::default() }),
         ..Default::default()
     };

@@ -18,6 +18,7 @@ pub(super) fn details(report: &Report, live: &LiveReport, out: &mut String) {
     section(out, &rx_queues(live));
     section(out, &tx_queues(live));
     section(out, &references(report, live));
+    section(out, &kernels(live));
     section(out, &neighbors(live));
     section(out, &pools(live));
 }
@@ -30,6 +31,30 @@ fn references(report: &Report, live: &LiveReport) -> Table {
         let port = report.ports.iter().find(|port| port.name == state.name);
         let made = port.map_or(0, |port| port.shared_packets);
         table.add_row([state.name.clone(), format!("{len_min} bytes"), made.to_string()]);
+    }
+    table
+}
+
+/// The kernel's interfaces of tool ports, and what went through them.
+fn kernels(live: &LiveReport) -> Table {
+    let mut table = table(&[
+        "TOOL PORT",
+        "KERNEL'S INTERFACE",
+        " RECEIVED",
+        " SENT",
+        " REFUSED",
+        " OTHER VLANS",
+    ]);
+    for state in &live.ports {
+        let Some(kernel) = &state.kernel else { continue };
+        table.add_row([
+            state.name.clone(),
+            kernel.interface.clone(),
+            kernel.received.to_string(),
+            kernel.sent.to_string(),
+            kernel.refused.to_string(),
+            kernel.other_vlan.to_string(),
+        ]);
     }
     table
 }
