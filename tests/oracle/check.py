@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import captures, wireshark
-from .config import Member, Model, load
+from . import captures, maglev, wireshark
+from .config import Model, load
 from .mirror import Copy, Run
 
 SOURCE_PORTS = range(49152, 65536)
@@ -36,10 +36,9 @@ class Order:
 
 @dataclass
 class Law:
-    """The law of the hash: a flow has one source port and one member, both ways, in every run."""
+    """The law of the hash: a flow has one source port, both ways, in every run."""
 
     of_flow: dict[object, int] = field(default_factory=dict)
-    members: dict[tuple, Member] = field(default_factory=dict)
 
     def broken_by(self, copy: Copy, source_port: int) -> Iterator[str]:
         if source_port not in SOURCE_PORTS:
@@ -115,7 +114,7 @@ def status_faults(status: int, stderr: str, damages: list[tuple[Path, int]]) -> 
 
 
 def compare_output(run: Run, port: str, path: Path, law: Law) -> tuple[list[str], list]:
-    """Forwarded frames are known to the last bit, copies but for their source port and member."""
+    """Forwarded frames are known to the last bit, copies but for their source port."""
     capture = captures.read(path)
     wanted, faults, claims = list(run.forwarded[port]), [], []
     copies = run.copies[port]
@@ -135,21 +134,17 @@ def compare_output(run: Run, port: str, path: Path, law: Law) -> tuple[list[str]
 
 
 def settle(model: Model, port: str, copy: Copy, sent: bytes, law: Law) -> tuple[bytes, list[str]]:
-    """The one right copy that has the source port and member of what was sent."""
+    """The one right copy that has the source port of what was sent: the hash of its flow, by which
+    Maglev's table names the member."""
     members = copy.session.members
     at = 14 + (20 if members[0].address.version == 4 else 40)
     source_port = int.from_bytes(sent[at : at + 2], "big")
-    choices = {
-        copy.outer(member, model.ports[port].mac, source_port, model): member for member in members
-    }
     faults = list(law.broken_by(copy, source_port))
-    if sent in choices:
-        key = (copy.flow, tuple(member.address for member in members))
-        if law.members.setdefault(key, choices[sent]) != choices[sent]:
-            faults.append("the flow changed to another member")
-        return sent, faults
-    right = next(iter(choices))
-    faults.append(f"{sent.hex()} was sent, not {right.hex()}")
+    slots = maglev.table(tuple((member.address, member.weight) for member in members))
+    member = members[slots[source_port % maglev.SLOTS]]
+    right = copy.outer(member, model.ports[port].mac, source_port, model)
+    if sent != right:
+        faults.append(f"{sent.hex()} was sent, not {right.hex()}")
     return right, faults
 
 

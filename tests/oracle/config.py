@@ -40,6 +40,7 @@ class Member:
     address: Address
     source: Address
     mac: bytes
+    weight: int
 
 
 @dataclass
@@ -204,5 +205,6 @@ def read_members(tool: dict, port: Port) -> list[Member]:
         family = [own for own in port.addresses if own.version == address.version]
         on_subnet = [own for own in family if address in own.network]
         source = (on_subnet + family)[0].ip
-        members.append(Member(address, source, mac(member.get("mac", MAC_OF_NEIGHBOUR))))
+        neighbour = mac(member.get("mac", MAC_OF_NEIGHBOUR))
+        members.append(Member(address, source, neighbour, member.get("weight", 1)))
     return members

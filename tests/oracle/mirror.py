@@ -16,8 +16,7 @@ OUTER_IP_LENGTHS = {4: 20 + 8 + 8, 6: 40 + 8 + 8}  # IP, UDP and VXLAN header
 
 @dataclass
 class Copy:
-    """A copy that must be sent. Its source port is any that obeys the law of the hash, and a load
-    balancer's may go to any member, always the same one for a flow."""
+    """A copy that must be sent. Its source port is any that obeys the law of the hash."""
 
     frame: int  # position of the causing frame in the merged stream, from 0
     time_ns: int
