@@ -34,11 +34,15 @@ mod witness;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod bgp;
+#[cfg(test)]
 mod copies;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod neighbors;
+#[cfg(test)]
+mod path_mtu;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
