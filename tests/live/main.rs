@@ -36,6 +36,8 @@ mod witness;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod bgp;
+#[cfg(test)]
 mod copies;
 #[cfg(test)]
 mod fleet;
@@ -45,6 +47,8 @@ mod kernel_interface;
 mod lifecycle;
 #[cfg(test)]
 mod neighbors;
+#[cfg(test)]
+mod path_mtu;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]

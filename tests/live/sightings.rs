@@ -37,7 +37,7 @@ impl Sightings {
     /// Of all copies that a device receives; `exec` runs tcpdump where it is.
     pub(crate) fn start(mut exec: Command, device: &str, log: &std::path::Path) -> Self {
         let mut tcpdump = exec
-            .args(["-Z", "root", "-i", device, "-Q", "in", "-s", "160", "-U", "-w", "-"])
+            .args(["-Z", "root", "-i", device, "-Q", "in", "-s", "0", "-U", "-w", "-"])
             .args(["--immediate-mode", "-B", "65536", "udp dst port 4789"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -48,9 +48,11 @@ impl Sightings {
         let (out, all) = (tcpdump.stdout.take().unwrap(), Arc::clone(&seen));
         let reader = std::thread::spawn(move || {
             let mut reader = PcapReader::new(BufReader::new(out)).unwrap();
-            while let Some(Ok(packet)) = reader.next_packet() {
+            while let Some(packet) = reader.next_packet() {
+                // A packet that is cut is the last: tcpdump was ended.
+                let Ok(packet) = packet else { return };
                 let at_s = packet.timestamp.as_secs_f64();
-                all.lock().unwrap().push(sighting(&packet.data, packet.orig_len as usize, at_s));
+                all.lock().unwrap().push(sighting(&packet.data, at_s));
             }
         });
         wait_for("tcpdump to listen", || {
@@ -84,15 +86,11 @@ impl Drop for Sightings {
     }
 }
 
-fn sighting(frame: &[u8], orig_len: usize, at_s: f64) -> Sighting {
+fn sighting(frame: &[u8], at_s: f64) -> Sighting {
     let mac: Vec<_> = frame[..6].iter().map(|byte| format!("{byte:02x}")).collect();
     let source = if frame[12..14] == [8, 0] { &frame[26..30] } else { &frame[22..38] };
-    // The length that the headers say is that of the whole, of which the begin is here.
-    let mut whole = frame.to_vec();
-    whole.resize(orig_len, 0);
-    let inner = decapsulate(&whole).1;
-    let flow = flow(inner).unwrap_or_default();
-    Sighting { at_s, next_hop: mac.join(":"), source: source.to_vec(), len: orig_len - 14, flow }
+    let flow = flow(decapsulate(frame).1).unwrap_or_default();
+    Sighting { at_s, next_hop: mac.join(":"), source: source.to_vec(), len: frame.len() - 14, flow }
 }
 
 /// The next hops that each flow has gone by.

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use rtnetlink::packet_core::Parseable as _;
 
-    /// A device with tag 101, index 34, from `ifinfomsg` on: laid out after linux/if_link.h, little-endian.
+    /// A device with tag 101, index 34, from `ifinfomsg` on: laid out after `linux/if_link.h`, little-endian.
     /// What is below it is added by the tests.
     const VLAN_101: [u8; 84] = [
         0x00, 0x00, 0x01, 0x00, 0x22, 0x00, 0x00, 0x00, 0x43, 0x10, 0x01, 0x00, 0x00, 0x00, 0x00,

@@ -60,7 +60,10 @@ impl Nexthops {
             new_connection_with_socket::<Nexthop, TokioSocket>(NETLINK_ROUTE)?;
         let socket = connection.socket_mut().socket_mut();
         socket.bind(&SocketAddr::new(0, 0))?;
-        socket.add_membership(MulticastGroup::Nexthop as u32)?;
+        if let Err(error) = socket.add_membership(MulticastGroup::Nexthop as u32) {
+            // Before Linux 5.3, where there are no such objects.
+            log::debug!("changes of nexthop objects are not told: {error}");
+        }
         let connection = tokio::spawn(connection);
         Ok((Self { handle, connection }, changes.map(|_| ()).boxed()))
     }
@@ -121,7 +124,9 @@ impl Nexthop {
                 NHA_OIF => object.interface = word(value),
                 NHA_GATEWAY => object.gateway = address(value),
                 NHA_ENCAP_TYPE => object.has_encap = true,
-                NHA_GROUP => object.group = value.as_chunks().0.iter().map(member).collect(),
+                NHA_GROUP => {
+                    object.group = value.as_chunks().0.iter().copied().map(member).collect();
+                }
                 _ => {}
             }
             rest = behind;
@@ -151,7 +156,7 @@ fn address(value: &[u8]) -> Option<IpAddr> {
 }
 
 /// A `nexthop_grp`: identifier, weight less one, its upper byte (of newer kernels).
-fn member(&[a, b, c, d, weight, weight_high, ..]: &[u8; 8]) -> (u32, u16) {
+fn member([a, b, c, d, weight, weight_high, ..]: [u8; 8]) -> (u32, u16) {
     let weight = u16::from_le_bytes([weight, weight_high]).saturating_add(1);
     (u32::from_ne_bytes([a, b, c, d]), weight)
 }

