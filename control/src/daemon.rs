@@ -10,8 +10,10 @@
 //! of this to go on.
 
 mod changes;
+mod filed;
 mod office;
 mod uplink;
+mod ward;
 
 use std::io;
 use std::path::PathBuf;
@@ -21,18 +23,20 @@ use std::thread;
 use std::time::Duration;
 
 use engine::link::read_message;
-use engine::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::config::Appliance;
 use crate::fault::Faults;
+use crate::health::EchoSockets;
 use crate::load::{self, Loaded, Sources};
 use crate::privilege::Foothold;
 use crate::service::Publish;
+use filed::Filed;
 use office::{Office, log_refusal};
 use uplink::Uplink;
+use ward::Ward;
 
 /// How often the data plane is asked for its counters.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -63,6 +67,8 @@ pub enum Supply {
 enum Event {
     Reload,
     Texts(Box<Texts>),
+    /// Checks have found something new of members.
+    Health,
     Stop,
 }
 
@@ -77,15 +83,18 @@ pub struct Places {
     pub run_dir: Option<PathBuf>,
     /// In place of the appliance file's `state_dir`.
     pub state_dir: Option<PathBuf>,
+    /// What members are asked with by ICMP, if it was opened before rights were given up.
+    pub echo: Option<EchoSockets>,
 }
 
 /// Runs until a signal, or the end of standard input. Errors: the first files are faulty, the API
 /// can't begin, or signals can't be awaited.
 pub fn run(sources: &Sources, places: Places, supply: Supply) -> Result<(), Failure> {
     let (events, inbox) = channel();
-    let Places { socket, foothold, run_dir, state_dir } = places;
+    let Places { socket, foothold, run_dir, state_dir, echo } = places;
     let uplink = Arc::new(Uplink::new(socket, foothold));
-    let mut daemon = Daemon { sources, run_dir, state_dir, uplink, stage: Stage::Empty };
+    let ward = Ward::new(echo.unwrap_or_else(EchoSockets::open), events.clone());
+    let mut daemon = Daemon { sources, run_dir, state_dir, uplink, ward, stage: Stage::Empty };
     let first = match supply {
         Supply::Files => Some(load::load(sources, 0).map_err(Failure::Files)?),
         Supply::StandardInput => {
@@ -108,6 +117,9 @@ pub enum Failure {
     /// The store can't be used, or does not go with the files.
     #[error("the API can't start: {0}")]
     Api(String),
+    /// Members of tools can't be checked as the appliance file asks for.
+    #[error("{0}")]
+    Health(String),
     /// The process lacks something.
     #[error("linetapd can't start: {0}")]
     Start(io::Error),
@@ -146,6 +158,7 @@ struct Daemon<'s> {
     run_dir: Option<PathBuf>,
     state_dir: Option<PathBuf>,
     uplink: Arc<Uplink>,
+    ward: Ward,
     stage: Stage,
 }
 
@@ -154,7 +167,7 @@ enum Stage {
     /// Nobody yet.
     Empty,
     /// The files alone.
-    Files(Box<Snapshot>),
+    Files(Box<Filed>),
     /// The files and the API.
     Office(Box<Office>),
 }
@@ -170,6 +183,7 @@ impl Daemon<'_> {
                     let Texts { config, template } = *texts;
                     self.judge(load::from_texts(&config, &template, self.sources, 0));
                 }
+                Ok(Event::Health) => self.heed_health(),
                 Err(RecvTimeoutError::Timeout) => self.look(),
             }
         }
@@ -187,22 +201,57 @@ impl Daemon<'_> {
     fn take(&mut self, mut loaded: Loaded) -> Result<(), Failure> {
         self.uplink.seek_at(loaded.appliance.socket());
         self.uplink.connect();
+        self.ward.judge(&loaded.appliance.tools)?;
         self.place(&mut loaded.appliance);
         let api = loaded.appliance.api.take();
         match (&mut self.stage, api) {
-            (Stage::Office(office), Some(api)) => return office.move_to(loaded, api),
+            (Stage::Office(office), Some(api)) => {
+                let moved = office.move_to(loaded, api);
+                return moved.and(self.check());
+            }
             (_, Some(api)) => {
                 let store = loaded.appliance.state_dir.join(STORE_NAME);
-                let office = Office::open(loaded, api, &store, &self.uplink)?;
+                let office = Office::open(loaded, api, &store, &self.uplink, &mut self.ward)?;
                 self.stage = Stage::Office(Box::new(office));
             }
             (_, None) => {
                 self.close();
-                self.stage = Stage::Files(Box::new(loaded.snapshot));
+                self.stage = Stage::Files(Box::new(Filed::new(loaded)));
+                self.check()?;
                 self.send();
             }
         }
         Ok(())
+    }
+
+    /// Has the members checked that there are now. Errors: that can't be done.
+    fn check(&mut self) -> Result<(), Failure> {
+        let known = self.uplink.known_health();
+        match &mut self.stage {
+            Stage::Empty => return Ok(()),
+            Stage::Files(filed) => self.ward.follow(filed.tools(), &known)?,
+            Stage::Office(office) => self.ward.follow(&office.tools(), &known)?,
+        }
+        self.heed_health();
+        Ok(())
+    }
+
+    /// Puts in force what the checks have found.
+    fn heed_health(&mut self) {
+        let findings = self.ward.findings();
+        match &mut self.stage {
+            Stage::Empty => {}
+            Stage::Files(filed) => {
+                self.ward.tell(filed.tools(), &findings);
+                if filed.set_health(&findings) {
+                    self.send();
+                }
+            }
+            Stage::Office(office) => {
+                self.ward.tell(&office.tools(), &findings);
+                office.set_health(findings);
+            }
+        }
     }
 
     /// Has our files lie in the directories that we were told.
@@ -227,13 +276,19 @@ impl Daemon<'_> {
         match &mut self.stage {
             Stage::Empty => {}
             // What was in the way is in the log.
-            Stage::Files(wanted) => drop(self.uplink.publish(wanted)),
+            Stage::Files(filed) => drop(self.uplink.publish(filed.wanted())),
             Stage::Office(office) => office.publish_again(),
         }
     }
 
     /// Looks after the data plane.
     fn look(&mut self) {
+        if let Stage::Office(office) = &mut self.stage
+            && office.has_other_tools()
+            && let Err(failure) = self.check()
+        {
+            log::error!("{failure}");
+        }
         if self.uplink.connect() || self.uplink.look() {
             self.send();
         } else if let Stage::Office(office) = &mut self.stage

@@ -24,6 +24,7 @@
 pub mod fault;
 pub mod document;
 pub mod config;
+pub mod health;
 pub mod model;
 pub mod compile;
 pub mod cloudformation;

@@ -30,6 +30,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use engine::snapshot::Snapshot;
+pub use engine::snapshot::{Cause, Health, HealthState};
 use tokio::sync::watch;
 
 use crate::compile::{compile, compile_with_rules};
@@ -37,8 +38,8 @@ use crate::config::{Appliance, Quotas};
 use crate::model::{Kind, Model, Object};
 use crate::store::{Change, Record, Store, Token, place};
 
+pub use crate::health::HealthMap;
 pub use edit::Edit;
-pub use health::{Cause, Health, HealthMap, HealthState};
 use plan::Plan;
 pub use refusal::{Limit, Refusal};
 pub use rules::RulePatch;

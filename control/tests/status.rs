@@ -5,11 +5,13 @@
 mod common;
 
 use std::process::Output;
+use std::time::{Duration, UNIX_EPOCH};
 
 use assert_cmd::Command;
 use common::stand_in::StandIn;
-use common::{CONFIG, TEMPLATE, load};
+use common::{CONFIG, TEMPLATE, load, with};
 use control::link::{Applied, Dataplane};
+use engine::snapshot::{AllDown, Cause, Health, HealthState, MemberHealth};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -51,6 +53,51 @@ fn json_has_the_live_state_too() {
     assert!(report["live"]["ports"]["tool"]["losses"].is_null());
     assert_eq!(report["live"]["sessions"][0]["matched"], 7);
     assert_eq!(report["live"]["violations"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn what_tools_take_and_why_is_shown() {
+    const MEMBERS: &str = "{ address = \"192.0.2.11\" }, { address = \"2001:db8::11\" }";
+    let dir = tempfile::tempdir().unwrap();
+    let (stand_in, socket) = running(&dir);
+    let three = "{ address = \"192.0.2.11\" }, { address = \"192.0.2.12\", weight = 2 }, \
+                 { address = \"192.0.2.13\" }";
+    let config = with(CONFIG, MEMBERS, three);
+    let balancer = "NetworkLoadBalancerArn: arn:nlb";
+    let template = with(TEMPLATE, "NetworkInterfaceId: eni-tool", balancer);
+    let mut snapshot = load(&config, &template).unwrap().snapshot;
+    let since = UNIX_EPOCH + Duration::from_millis(1_795_701_600_123);
+    let found = |state, reason: &str| Some(HealthState { state, reason: reason.into(), since });
+    let members = &mut snapshot.targets[0].members;
+    members[0].checked = found(Health::Healthy, "");
+    members[1].checked = found(Health::Unhealthy(Cause::WrongStatus), "HTTP 503");
+    members[1].health = MemberHealth::Down;
+    members[2].health = MemberHealth::Draining;
+    let mut link = Dataplane::connect(&stand_in.socket).unwrap();
+    assert_eq!(link.apply(snapshot.clone()).unwrap(), Applied::InForce);
+    let table = || {
+        let text = String::from_utf8(status(&["--socket", &socket]).stdout).unwrap();
+        let start = text.find("TARGET").unwrap();
+        text[start..].split("\n\n").next().unwrap().to_owned()
+    };
+    insta::assert_snapshot!(table());
+    let output = status(&["--json", "--socket", &socket]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let member = &report["live"]["neighbors"][1];
+    assert_eq!((&member["health"], &member["weight"]), (&"down".into(), &2.into()));
+    assert_eq!(member["checked"]["state"], "unhealthy");
+    assert_eq!(member["checked"]["reason"], "HTTP 503");
+    assert_eq!(member["checked"]["since"], 1_795_701_600);
+
+    for member in &mut snapshot.targets[0].members {
+        member.health = MemberHealth::Down;
+    }
+    for (all_down, what) in [(AllDown::FailOpen, "fail_open"), (AllDown::Skip, "are skipped")] {
+        snapshot.targets[0].balance.all_down = all_down;
+        assert_eq!(link.apply(snapshot.clone()).unwrap(), Applied::InForce);
+        let table = table();
+        assert!(table.contains("target T: no tool is healthy") && table.contains(what), "{table}");
+    }
 }
 
 #[test]

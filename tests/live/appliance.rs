@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use crate::lab::{Lab, binary};
-use crate::process::{Background, output, run, wait_for};
+use crate::process::{Background, output, run, send_signal, wait_for};
 use crate::report::Report;
 
 /// `linetap up`, running. Killed when dropped.
@@ -79,6 +79,11 @@ impl<'lab> Appliance<'lab> {
         let status = self.status();
         let neighbors = status.0["live"]["neighbors"].as_array().unwrap();
         neighbors.iter().map(|one| one["mac"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// Has it read its files again.
+    pub(crate) fn reload(&self) {
+        send_signal(self.up.pid(), "HUP");
     }
 
     /// The process of that name that `linetap up` started.

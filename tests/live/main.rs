@@ -42,6 +42,8 @@ mod copies;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod kernel_interface;
 #[cfg(test)]
 mod lifecycle;

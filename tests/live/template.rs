@@ -56,7 +56,8 @@ pub(crate) fn mirror_nothing() -> String {
 }
 
 fn head(tool: &str) -> String {
-    let way = if tool == FLEET { "NetworkLoadBalancerArn" } else { "NetworkInterfaceId" };
+    let is_balancer = tool.starts_with("arn:");
+    let way = if is_balancer { "NetworkLoadBalancerArn" } else { "NetworkInterfaceId" };
     format!(
         "Resources:
   Tool:

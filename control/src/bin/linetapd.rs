@@ -7,6 +7,7 @@ use clap::Parser;
 use control::cloudformation::Assignment;
 use control::config::Mode;
 use control::daemon::{Failure, Places, Supply, run};
+use control::health::EchoSockets;
 use control::load::Sources;
 use control::privilege::{Foothold, become_user, user_named};
 
@@ -46,6 +47,8 @@ struct Arguments {
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     let arguments = Arguments::parse();
+    // What takes rights is had before they are given up.
+    let echo = Some(EchoSockets::open());
     let foothold = match become_unprivileged(&arguments) {
         Ok(foothold) => foothold,
         Err(why) => {
@@ -61,7 +64,7 @@ fn main() -> ExitCode {
         mode: Mode::Online,
     };
     let Arguments { socket, run_dir, state_dir, .. } = arguments;
-    let places = Places { socket, foothold, run_dir, state_dir };
+    let places = Places { socket, foothold, run_dir, state_dir, echo };
     match run(&sources, places, supply) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -6,12 +6,16 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::Failure;
 use super::uplink::Uplink;
-use crate::config::Api;
+use super::ward::Ward;
+use crate::config::{Api, Tool};
 use crate::ec2;
 use crate::ec2::auth::Keyring;
 use crate::fault::Faults;
+use crate::health::HealthMap;
 use crate::load::Loaded;
 use crate::server::{self, Handle};
 use crate::service::{Ground, Refusal, Service, SharedService};
@@ -26,16 +30,20 @@ pub(super) struct Office {
     server: Option<Handle>,
     /// What was in the way of the last snapshot: each trouble is logged once.
     trouble: Option<String>,
+    /// Tells when tools have other members.
+    tools: watch::Receiver<u64>,
 }
 
 impl Office {
-    /// Opens the store, puts what it has in force, and serves. Errors: store, keys or listeners are
-    /// of no use, or the objects of the store and the files don't go together.
+    /// Opens the store, has the members checked that it knows, puts what it has in force, and serves.
+    /// Errors: store, keys or listeners are of no use, or the objects of the store and the files don't
+    /// go together.
     pub(super) fn open(
         loaded: Loaded,
         api: Api,
         store: &Path,
         uplink: &Arc<Uplink>,
+        ward: &mut Ward,
     ) -> Result<Self, Failure> {
         let keys = Keyring::read(&api.keys).map_err(Failure::Files)?;
         make_folder_of(store, 0o700)?;
@@ -45,7 +53,13 @@ impl Office {
             Service::open(Box::new(store), Box::new(Arc::clone(uplink)), ground(loaded, &api))
                 .map_err(|error| failed(&error))?;
         let service = Arc::new(service);
-        let mut office = Self { service, api, server: None, trouble: None };
+        let tools = service.watch_tools();
+        let mut office = Self { service, api, server: None, trouble: None, tools };
+        let tools = office.tools();
+        ward.follow(&tools, &uplink.known_health())?;
+        let findings = ward.findings();
+        ward.tell(&tools, &findings);
+        office.set_health(findings);
         office.publish();
         office.server = Some(office.serve(keys)?);
         Ok(office)
@@ -94,6 +108,24 @@ impl Office {
     /// The same for a data plane that may know nothing of it.
     pub(super) fn publish_again(&mut self) {
         let outcome = self.service.publish_again();
+        self.note(outcome.err().map(|refusal| refusal.to_string()));
+    }
+
+    /// The tools with their members as they are now.
+    pub(super) fn tools(&mut self) -> Vec<Tool> {
+        self.tools.mark_unchanged();
+        // A service that has failed answers nobody, and there is nobody to check.
+        self.service.tools().unwrap_or_default()
+    }
+
+    /// True when tools may have other members than when they were asked for last.
+    pub(super) fn has_other_tools(&self) -> bool {
+        self.tools.has_changed().unwrap_or(false)
+    }
+
+    /// Puts in force what the checks of members have found.
+    pub(super) fn set_health(&mut self, findings: HealthMap) {
+        let outcome = self.service.set_health(findings);
         self.note(outcome.err().map(|refusal| refusal.to_string()));
     }
 

@@ -1,11 +1,14 @@
 //! The way up to the data plane, shared by all who need it: those who publish changes and the one
 //! who watches. It is sought again and again; who needs it meanwhile is told that it is not there.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use engine::snapshot::Snapshot;
+use engine::report::NeighborState;
+use engine::snapshot::{Health, HealthState, Snapshot};
 
 use super::changes::Changes;
 use crate::link::{Applied, Dataplane};
@@ -67,6 +70,26 @@ impl Uplink {
     /// force has to be sent.
     pub(super) fn connect(&self) -> bool {
         self.state().connect()
+    }
+
+    /// What the data plane has in force of the members that were unhealthy when somebody checked them:
+    /// they stay so until they are checked again. By address: whichever tool it is a member of.
+    pub(super) fn known_health(&self) -> HashMap<IpAddr, HealthState> {
+        let mut state = self.state();
+        let report = match state.link.as_mut().map(Dataplane::report) {
+            Some(Ok(report)) => report,
+            Some(Err(error)) => {
+                state.lose(&error);
+                return HashMap::new();
+            }
+            None => return HashMap::new(),
+        };
+        let members = report.live.into_iter().flat_map(|live| live.neighbors);
+        let unhealthy = |member: NeighborState| {
+            let is_it = |found: &HealthState| matches!(found.state, Health::Unhealthy(_));
+            Some((member.address, member.checked.filter(is_it)?))
+        };
+        members.filter_map(unhealthy).collect()
     }
 
     /// Looks at what has changed in the data plane. True when what it refused has to be sent again.

@@ -1,13 +1,17 @@
 //! The report as JSON: its keys, their order and what is left out are a contract.
 
+use std::time::UNIX_EPOCH;
+
 use engine::drop_reason::{Ended, NeverMirrored, Skipped, Unmirrored};
 use engine::report::{
-    HopState, LiveReport, PortReport, PortState, Report, SessionReport, WorkerState,
+    HopState, LiveReport, NeighborState, PortReport, PortState, Report, SessionReport, WorkerState,
 };
+use engine::snapshot::{AllDown, MemberHealth};
 use engine::units::VlanId;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
+use super::health_word;
 use super::latency::{self, Times};
 use super::laws::violations;
 
@@ -72,16 +76,6 @@ fn live_json(report: &Report, live: &LiveReport) -> Value {
         .sessions
         .iter()
         .map(|session| json!({"logical_id": session.id, "matched": session.matched}));
-    let neighbors = live.neighbors.iter().map(|neighbor| {
-        json!({
-            "target": neighbor.target,
-            "address": neighbor.address.to_string(),
-            "mac": neighbor.mac().map(|mac| mac.to_string()),
-            "source": neighbor.source.to_string(),
-            "path_mtu": neighbor.path_mtu,
-            "hops": neighbor.hops.iter().map(hop_json).collect::<Value>(),
-        })
-    });
     let pools = live
         .pools
         .iter()
@@ -90,6 +84,7 @@ fn live_json(report: &Report, live: &LiveReport) -> Value {
         "epoch": report.epoch,
         "uptime_s": live.uptime_s,
         "pid": live.pid,
+        "controlled": live.is_controlled,
         "ports": ports.collect::<Map<_, _>>(),
         "sessions": sessions.collect::<Value>(),
         "workers": live.workers.iter().map(worker_json).collect::<Value>(),
@@ -97,7 +92,7 @@ fn live_json(report: &Report, live: &LiveReport) -> Value {
             "wire": times_json(&latency.wire),
             "copy": times_json(&latency.copy),
         })),
-        "neighbors": neighbors.collect::<Value>(),
+        "neighbors": live.neighbors.iter().map(neighbor_json).collect::<Value>(),
         "pools": pools.collect::<Value>(),
         "violations": violations(report),
     })
@@ -108,6 +103,36 @@ fn hop_json(hop: &HopState) -> Value {
         "via": hop.via.to_string(),
         "mac": hop.mac.map(|mac| mac.to_string()),
         "vlan": hop.vlan.map(VlanId::value),
+    })
+}
+
+fn neighbor_json(neighbor: &NeighborState) -> Value {
+    let health = match neighbor.health {
+        MemberHealth::Active => "active",
+        MemberHealth::Draining => "draining",
+        MemberHealth::Down => "down",
+    };
+    let checked = neighbor.checked.as_ref().map(|found| {
+        let since = found.since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        json!({"state": health_word(found.state), "reason": found.reason, "since": since})
+    });
+    let all_down = match neighbor.all_down {
+        AllDown::FailOpen => "fail_open",
+        AllDown::Skip => "skip",
+    };
+    json!({
+        "target": neighbor.target,
+        "address": neighbor.address.to_string(),
+        "source": neighbor.source.to_string(),
+        "mac": neighbor.mac().map(|mac| mac.to_string()),
+        "health": health,
+        "checked": checked,
+        "all_down": all_down,
+        "weight": neighbor.weight,
+        "copies": neighbor.copies,
+        "moved_flows": neighbor.moved_flows,
+        "path_mtu": neighbor.path_mtu,
+        "hops": neighbor.hops.iter().map(hop_json).collect::<Value>(),
     })
 }
 

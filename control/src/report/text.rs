@@ -11,6 +11,7 @@ use super::grid::{lines, table};
 use super::laws::violations;
 
 mod live;
+mod tools;
 
 /// An earlier report and the time since, to tell rates.
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +60,14 @@ fn heading(report: &Report, live: &LiveReport, out: &mut String) {
     let (hours, minutes) = (minutes / 60, minutes % 60);
     let _ = writeln!(
         out,
-        "data plane {} up {hours}:{minutes:02}:{seconds:02}, snapshot {}\n",
-        live.pid, report.epoch
+        "data plane {} up {hours}:{minutes:02}:{seconds:02}, snapshot {}\n{}",
+        live.pid,
+        report.epoch,
+        if live.is_controlled {
+            ""
+        } else {
+            "linetapd is not connected: what was in force last stays so, the health of tools too\n"
+        }
     );
 }
 
@@ -216,4 +223,11 @@ fn rules(report: &Report, rules_max: usize, out: &mut String) {
     if left > 0 {
         let _ = writeln!(out, "and {left} rules with fewer hits");
     }
+}
+
+/// A quotient with one decimal, rounded; nothing of nothing is 0.
+fn tenths(part: u64, whole: u64) -> String {
+    let whole = u128::from(whole.max(1));
+    let tenths = (u128::from(part) * 10 + whole / 2) / whole;
+    format!("{}.{}", tenths / 10, tenths % 10)
 }

@@ -1,55 +1,15 @@
 //! What the checks of members have found: set by those who check, not stored, laid over what file and
 //! store say.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::sync::watch;
 
 use super::refusal::Refusal;
 use super::{Service, compiled};
 use crate::config::Tool;
+use crate::health::HealthMap;
 use crate::store::Change;
-
-/// What was found, by tool and by address of the member. Members that are not in it count as well.
-pub type HealthMap = BTreeMap<String, BTreeMap<IpAddr, HealthState>>;
-
-/// How a member is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthState {
-    /// In one word.
-    pub state: Health,
-    /// What the last check said, for a person: `connection refused`; empty when it was well.
-    pub reason: String,
-    /// Since when the state is this.
-    pub since: SystemTime,
-}
-
-/// How a member is, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
-    /// Not checked often enough yet; counts as well.
-    Initial,
-    /// It takes copies.
-    Healthy,
-    /// It gets none.
-    Unhealthy(Cause),
-}
-
-/// Why a member is unhealthy, as far as ELB has a word for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// No answer in time: `Target.Timeout`.
-    Timeout,
-    /// Refused, unreachable, or no sense in the answer: `Target.FailedHealthChecks`.
-    Failed,
-    /// Another HTTP status than one that is wanted: `Target.ResponseCodeMismatch`.
-    WrongStatus,
-    /// We could not ask: `Elb.InternalError`.
-    OwnFault,
-}
 
 impl Service {
     /// The tools, with their members as they are now: those who check members begin here, and again
@@ -82,10 +42,4 @@ impl Service {
         writer.wanted = Some(Arc::new(snapshot));
         self.publish(&mut writer)
     }
-}
-
-/// True when a member gets no copies for what its checks have found.
-pub(super) fn is_down(health: &HealthMap, tool: &str, address: IpAddr) -> bool {
-    let found = health.get(tool).and_then(|members| members.get(&address));
-    found.is_some_and(|found| matches!(found.state, Health::Unhealthy(_)))
 }

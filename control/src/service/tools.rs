@@ -7,13 +7,13 @@ use std::net::IpAddr;
 use engine::snapshot::{MemberHealth, MemberSpec, NeighborSpec, PortSpec};
 use engine::units::Mac;
 
-use super::health::{HealthMap, is_down};
 use super::plan::Plan;
 use super::refusal::Refusal;
 use super::world::World;
 use super::{Ask, Service};
 use crate::config::{MEMBERS_MAX, Mode, Tool, WEIGHTS, fault_of, member_at};
 use crate::fault::did_you_mean;
+use crate::health::{HealthMap, lay_over};
 use crate::model::{MemberEdit, Setting, ToolEdits};
 use crate::store::Change;
 
@@ -105,12 +105,9 @@ pub(super) fn laid_over(
                 tool.id
             ));
         }
-        for member in &mut members {
-            if is_down(health, &tool.id, member.address) {
-                member.health = MemberHealth::Down;
-            }
-        }
-        Tool { members, ..tool.clone() }
+        let mut tool = Tool { members, ..tool.clone() };
+        lay_over(&mut tool, health);
+        tool
     };
     file.iter().map(tool).collect()
 }

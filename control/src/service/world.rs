@@ -5,11 +5,11 @@ use std::ops::Bound;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::health::HealthMap;
 use super::tools::{laid_over, settled};
 use super::{Ground, Refusal, tags};
 use crate::compile::settle_vnis;
 use crate::config::{Appliance, Tool};
+use crate::health::HealthMap;
 use crate::model::{
     Destination, Filter, Kind, Model, Notes, Object, Rule, Session, Target, ToolEdits,
 };

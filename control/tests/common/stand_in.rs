@@ -12,10 +12,11 @@ use std::time::Duration;
 use engine::latency::{Latency, PackedLatency, record};
 use engine::link::{FromDataplane, PROTOCOL_VERSION, ToDataplane, read_message, write_message};
 use engine::report::{
-    DeviceLosses, KernelState, LiveReport, PortReport, PortState, Report, RxQueueReport,
-    SessionReport, TxQueueReport, WorkerState,
+    DeviceLosses, HopState, KernelState, LiveReport, NeighborState, PortReport, PortState, Report,
+    RxQueueReport, SessionReport, TxQueueReport, WorkerState,
 };
-use engine::snapshot::Snapshot;
+use engine::snapshot::{MemberSpec, Snapshot, TargetSpec};
+use engine::units::Mac;
 
 /// Longer than anything takes that is waited for; reached only when it will never happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -172,13 +173,39 @@ fn report(snapshot: &Snapshot) -> Report {
         live: Some(LiveReport {
             uptime_s: 3_661,
             pid: 4711,
+            is_controlled: true,
             ports: snapshot.ports.iter().map(|spec| state(&spec.name)).collect(),
             workers: workers(snapshot),
             latency: snapshot.dataplane.latency.then(latency),
+            neighbors: neighbors(snapshot),
             ..Default::default()
         }),
         ..Default::default()
     }
+}
+
+/// Every tool on the subnet, with copies as its weight says.
+fn neighbors(snapshot: &Snapshot) -> Vec<NeighborState> {
+    let members =
+        snapshot.targets.iter().flat_map(|it| it.members.iter().map(move |one| (it, one)));
+    let state = |(target, member): (&TargetSpec, &MemberSpec)| NeighborState {
+        target: target.id.clone(),
+        address: member.address,
+        source: member.source,
+        health: member.health,
+        checked: member.checked.clone(),
+        all_down: target.balance.all_down,
+        weight: member.weight,
+        path_mtu: None,
+        hops: vec![HopState {
+            via: member.address,
+            mac: Some(Mac([2, 0, 0, 0, 0, 1])),
+            vlan: None,
+        }],
+        copies: 1000 * u64::from(member.weight),
+        moved_flows: 0,
+    };
+    members.map(state).collect()
 }
 
 /// A thousand frames and 997 copies.

@@ -72,7 +72,7 @@ pub(crate) fn targets(
     let compile = |(at, spec): (usize, &TargetSpec)| {
         let port = &snapshot.ports[spec.port.at()];
         let made_of = Ingredients {
-            spec: spec.clone(),
+            spec: spec.bare(),
             ways: spec.members.iter().map(|it| neighbors.way(spec.port, it)).collect(),
             first: ToolIndex(first),
             mtu: port.mtu,

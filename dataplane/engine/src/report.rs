@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drop_reason::{Ended, NeverMirrored, Skipped, Unmirrored};
 use crate::latency::PackedLatency;
-use crate::snapshot::MemberHealth;
+use crate::snapshot::{AllDown, HealthState, MemberHealth};
 use crate::units::{Mac, VlanId};
 
 /// All counters since the data plane started (or the offline run began), in configuration order.
@@ -92,6 +92,9 @@ pub struct LiveReport {
     pub uptime_s: u64,
     /// Process id of the data plane.
     pub pid: u32,
+    /// Who sent a snapshot is still connected; otherwise what was in force last stays so, and what is
+    /// known of tools' health with it.
+    pub is_controlled: bool,
     /// Every port, in configuration order.
     pub ports: Vec<PortState>,
     /// Every worker.
@@ -228,6 +231,10 @@ pub struct NeighborState {
     pub source: IpAddr,
     /// What it takes.
     pub health: MemberHealth,
+    /// Why, where it is checked.
+    pub checked: Option<HealthState>,
+    /// What becomes of the target's copies while none of its members takes any.
+    pub all_down: AllDown,
     /// Its part of the flows, beside the others'.
     pub weight: u16,
     /// The IP MTU of the way there, where it is less than the port's.

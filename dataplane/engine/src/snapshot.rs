@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU64};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -224,6 +225,14 @@ pub struct TargetSpec {
     pub balance: BalanceSpec,
 }
 
+impl TargetSpec {
+    /// The same without what only people read: what decides over packets.
+    pub(crate) fn bare(&self) -> Self {
+        let bare = |member: &MemberSpec| MemberSpec { checked: None, ..member.clone() };
+        Self { members: self.members.iter().map(bare).collect(), ..self.clone() }
+    }
+}
+
 /// How the flows to a load balancer are given to its members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalanceSpec {
@@ -304,13 +313,51 @@ pub struct MemberSpec {
     pub weight: u16,
     /// What it takes now.
     pub health: MemberHealth,
+    /// Why, where it is checked.
+    pub checked: Option<HealthState>,
 }
 
 impl MemberSpec {
     /// A member of weight 1 that takes flows.
     pub const fn new(address: IpAddr, source: IpAddr, neighbor: NeighborSpec) -> Self {
-        Self { address, source, neighbor, weight: 1, health: MemberHealth::Active }
+        Self { address, source, neighbor, weight: 1, health: MemberHealth::Active, checked: None }
     }
+}
+
+/// What health checks have found of a member: for people, without effect on packets. It is told with
+/// the snapshot so that who asks the data plane learns what is in force, whether control runs or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthState {
+    /// In one word.
+    pub state: Health,
+    /// Why, in a few words, for a person: `connection refused`; empty when it is well.
+    pub reason: String,
+    /// Since when.
+    pub since: SystemTime,
+}
+
+/// How a member is, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Health {
+    /// Not checked often enough yet; counts as well.
+    Initial,
+    /// It takes copies.
+    Healthy,
+    /// It gets none.
+    Unhealthy(Cause),
+}
+
+/// Why a member is unhealthy, as far as ELB has a word for it (ELBv2 `TargetHealth`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// No answer in time: `Target.Timeout`.
+    Timeout,
+    /// Refused, unreachable, or no sense in the answer: `Target.FailedHealthChecks`.
+    Failed,
+    /// Another HTTP status than one that is wanted: `Target.ResponseCodeMismatch`.
+    WrongStatus,
+    /// We could not ask: `Elb.InternalError`.
+    OwnFault,
 }
 
 /// What a member takes.

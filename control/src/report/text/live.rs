@@ -1,11 +1,12 @@
-//! What only a running data plane has: workers and their queues, neighbours, pools.
+//! What only a running data plane has: workers and their queues, tools, pools.
 
 use comfy_table::Table;
 use engine::report::{HopState, LiveReport, Report, WorkerState};
 use hdrhistogram::Histogram;
 
 use super::super::latency::{self, Times};
-use super::{Change, section, table};
+use super::tools::tools;
+use super::{Change, section, table, tenths};
 
 /// How busy workers are, and how long packets take: since the earlier report, or else since the start.
 pub(super) fn performance(live: &LiveReport, change: Option<Change<'_>>, out: &mut String) {
@@ -19,6 +20,7 @@ pub(super) fn details(report: &Report, live: &LiveReport, out: &mut String) {
     section(out, &tx_queues(live));
     section(out, &references(report, live));
     section(out, &kernels(live));
+    tools(live, out);
     section(out, &neighbors(live));
     section(out, &pools(live));
 }
@@ -172,13 +174,6 @@ fn core(worker: &WorkerState) -> String {
 /// A share in percent, with one decimal.
 fn share(part: u64, whole: u64) -> String {
     format!("{} %", tenths(part.saturating_mul(100), whole))
-}
-
-/// A quotient with one decimal, rounded; nothing of nothing is 0.
-fn tenths(part: u64, whole: u64) -> String {
-    let whole = u128::from(whole.max(1));
-    let tenths = (u128::from(part) * 10 + whole / 2) / whole;
-    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 fn neighbors(live: &LiveReport) -> Table {

@@ -279,15 +279,18 @@ impl Dataplane {
             }
         });
         let counted = self.roster.tools();
-        let tools = members(self.snapshot()).zip(&counted);
-        let neighbors = tools.map(|((target, port, member), counted)| {
-            let way = self.neighbors.way(port, member);
+        let targets = self.snapshot().targets.iter();
+        let members = targets.flat_map(|it| it.members.iter().map(move |member| (it, member)));
+        let neighbors = members.zip(&counted).map(|((target, member), counted)| {
+            let way = self.neighbors.way(target.port, member);
             let hop = |hop: &Hop| HopState { via: hop.via, mac: hop.mac, vlan: hop.vlan };
             NeighborState {
-                target: target.to_owned(),
+                target: target.id.clone(),
                 address: member.address,
                 source: way.source.unwrap_or(member.source),
                 health: member.health,
+                checked: member.checked.clone(),
+                all_down: target.balance.all_down,
                 weight: member.weight,
                 path_mtu: way.mtu,
                 hops: way.hops.iter().map(hop).collect(),
@@ -298,6 +301,8 @@ impl Dataplane {
         LiveReport {
             uptime_s: self.started.elapsed().as_secs(),
             pid: std::process::id(),
+            // The publisher knows.
+            is_controlled: false,
             ports: ports.collect(),
             workers: self.roster.workers(),
             latency: self.roster.latency().and_then(packed),

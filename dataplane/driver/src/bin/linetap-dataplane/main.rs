@@ -78,10 +78,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let state = StateFile::new(&arguments.state);
     let mut publisher = Publisher::new(state, events.clone());
     let server = Server::bind(&arguments.socket, &arguments.control_uid)?;
-    let in_force = publisher.in_force();
+    let shared = publisher.shared();
     publisher.resume();
     // Listening only now: the first greeting tells what is in force.
-    server.start(events, in_force)?;
+    server.start(events, shared)?;
     let is_clean = publisher.run(&inbox);
     server.close();
     Ok(is_clean)

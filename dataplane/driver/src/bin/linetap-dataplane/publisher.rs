@@ -1,5 +1,6 @@
 //! The publisher: takes requests, one at a time, and keeps an eye on links and workers.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,8 +22,14 @@ const TICK: Duration = Duration::from_millis(100);
 /// What a client's thread needs to pass the last answer on.
 const LAST_ANSWER: Duration = Duration::from_millis(200);
 
-/// The epoch in force, for the greeting of new clients.
-pub(crate) type InForce = Arc<Mutex<Option<u64>>>;
+/// What the publisher and the clients' threads tell each other beside requests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shared {
+    /// The epoch in force, for the greeting of new clients.
+    pub(crate) in_force: Arc<Mutex<Option<u64>>>,
+    /// Clients whose snapshots were taken and who are still there.
+    pub(crate) controls: Arc<AtomicUsize>,
+}
 
 /// What the publisher waits for.
 #[derive(Debug)]
@@ -60,7 +67,7 @@ enum Dpdk {
 pub(crate) struct Publisher {
     state: StateFile,
     events: Sender<Event>,
-    in_force: InForce,
+    shared: Shared,
     dpdk: Dpdk,
     running: Option<Dataplane>,
     resolver: Option<Resolver>,
@@ -72,7 +79,7 @@ impl Publisher {
         Self {
             state,
             events,
-            in_force: InForce::default(),
+            shared: Shared::default(),
             dpdk: Dpdk::Untried,
             running: None,
             resolver: None,
@@ -80,9 +87,9 @@ impl Publisher {
         }
     }
 
-    /// The epoch in force, kept up to date.
-    pub(crate) fn in_force(&self) -> InForce {
-        Arc::clone(&self.in_force)
+    /// What clients' threads need, kept up to date.
+    pub(crate) fn shared(&self) -> Shared {
+        self.shared.clone()
     }
 
     /// Starts with the snapshot that waits for this, or else with the last that was in force.
@@ -179,7 +186,12 @@ impl Publisher {
     }
 
     fn report(&mut self) -> Report {
-        self.running.as_mut().map_or_else(Report::default, Dataplane::report)
+        let Some(running) = &mut self.running else { return Report::default() };
+        let mut report = running.report();
+        if let Some(live) = &mut report.live {
+            live.is_controlled = self.shared.controls.load(Ordering::Relaxed) > 0;
+        }
+        report
     }
 
     /// Takes a snapshot in place of the one in force. Errors: every reason against it.
@@ -274,7 +286,7 @@ impl Publisher {
                  part; give it its `mac`. Copies for it are skipped until then"
             );
         }
-        if let Ok(mut in_force) = self.in_force.lock() {
+        if let Ok(mut in_force) = self.shared.in_force.lock() {
             *in_force = Some(running.snapshot().epoch);
         }
         if self.resolver.is_none() {

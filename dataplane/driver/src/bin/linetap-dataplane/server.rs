@@ -19,7 +19,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Uid;
 
 use crate::crew::forgo_capabilities;
-use crate::publisher::{Event, InForce, Request};
+use crate::publisher::{Event, Request, Shared};
 
 /// Connections at a time.
 const CLIENTS_MAX: usize = 16;
@@ -57,13 +57,13 @@ impl Server {
     }
 
     /// Serves clients from now on, on threads of their own.
-    pub(crate) fn start(&self, events: Sender<Event>, in_force: InForce) -> io::Result<()> {
+    pub(crate) fn start(&self, events: Sender<Event>, shared: Shared) -> io::Result<()> {
         let listener = self.listener.try_clone()?;
         let allowed = self.allowed.clone();
         thread::Builder::new().name("clients".to_owned()).spawn(move || {
             // Inherited by every client's thread.
             forgo_capabilities();
-            accept(&listener, &allowed, &events, &in_force);
+            accept(&listener, &allowed, &events, &shared);
         })?;
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Server {
     }
 }
 
-fn accept(listener: &UnixListener, allowed: &[Uid], events: &Sender<Event>, in_force: &InForce) {
+fn accept(listener: &UnixListener, allowed: &[Uid], events: &Sender<Event>, shared: &Shared) {
     let places = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming() {
         let stream = match stream {
@@ -97,9 +97,9 @@ fn accept(listener: &UnixListener, allowed: &[Uid], events: &Sender<Event>, in_f
             log::warn!("a client is refused: {CLIENTS_MAX} are connected already");
             continue;
         }
-        let (events, in_force) = (events.clone(), Arc::clone(in_force));
+        let (events, shared) = (events.clone(), shared.clone());
         let served = thread::Builder::new().name("client".to_owned()).spawn(move || {
-            if let Err(error) = serve(&stream, &events, &in_force) {
+            if let Err(error) = serve(&stream, &events, &shared) {
                 log::warn!("a client is cut off: {error}");
             }
             drop(place);
@@ -110,7 +110,7 @@ fn accept(listener: &UnixListener, allowed: &[Uid], events: &Sender<Event>, in_f
     }
 }
 
-/// One of the places that clients have; given back on drop.
+/// One of the places that clients have, or control has among them; given back on drop.
 struct Place {
     taken: Arc<AtomicUsize>,
     number: usize,
@@ -141,18 +141,23 @@ fn admit(stream: &UnixStream, allowed: &[Uid]) -> Result<(), String> {
 }
 
 /// Answers one client until it goes, or the publisher does.
-fn serve(stream: &UnixStream, events: &Sender<Event>, in_force: &InForce) -> Result<(), LinkError> {
+fn serve(stream: &UnixStream, events: &Sender<Event>, shared: &Shared) -> Result<(), LinkError> {
     stream.set_write_timeout(Some(WRITE_WAIT))?;
     let (mut from, mut to) = (BufReader::new(stream), stream);
-    let epoch = in_force.lock().map_or(None, |epoch| *epoch);
+    let epoch = shared.in_force.lock().map_or(None, |epoch| *epoch);
     let hello = FromDataplane::Hello { protocol: PROTOCOL_VERSION, pid: std::process::id(), epoch };
     write_message(&mut to, &hello)?;
+    // Held from its first snapshot on, until it goes.
+    let mut control = None;
     while let Some(message) = read_message::<ToDataplane>(&mut from)? {
         let (reply, answer) = bounded(1);
         if events.send(Event::Request(Request { message, reply })).is_err() {
             break;
         }
         let Ok(answer) = answer.recv() else { break };
+        if matches!(answer, FromDataplane::Applied { .. }) {
+            control.get_or_insert_with(|| Place::take(&shared.controls));
+        }
         write_message(&mut to, &answer)?;
     }
     Ok(())
