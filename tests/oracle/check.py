@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import captures, maglev, wireshark
 from .config import Model, load
-from .mirror import Copy, Run
+from .mirror import Copy, Run, vlan_tag
 
 SOURCE_PORTS = range(49152, 65536)
 TIMEOUT_S = 600
@@ -124,7 +124,8 @@ def compare_output(run: Run, port: str, path: Path, law: Law) -> tuple[list[str]
         right, of_copy = settle(run.model, port, copy, frame.data, law)
         faults += [f"copy of frame {copy.frame}: {fault}" for fault in of_copy]
         wanted.append(captures.Frame(copy.time_ns, right))
-        claims.append(wireshark.Claim(right, copy, run.model.vxlan_port, run.model.udp6_zero))
+        model, vlan = run.model, run.model.ports[port].vlan
+        claims.append(wireshark.Claim(right, copy, model.vxlan_port, model.udp6_zero, vlan))
     if not faults:
         again = path.with_suffix(".wanted")
         captures.write(again, wanted)
@@ -137,7 +138,8 @@ def settle(model: Model, port: str, copy: Copy, sent: bytes, law: Law) -> tuple[
     """The one right copy that has the source port of what was sent: the hash of its flow, by which
     Maglev's table names the member."""
     members = copy.session.members
-    at = 14 + (20 if members[0].address.version == 4 else 40)
+    tag = vlan_tag(model.ports[port].vlan)
+    at = 14 + len(tag) + (20 if members[0].address.version == 4 else 40)
     source_port = int.from_bytes(sent[at : at + 2], "big")
     faults = list(law.broken_by(copy, source_port))
     slots = maglev.table(tuple((member.address, member.weight) for member in members))

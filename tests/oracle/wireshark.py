@@ -15,6 +15,7 @@ FIELDS = [
     "frame.time_epoch",
     "eth.dst",
     "eth.src",
+    "vlan.id",
     "ip.checksum.status",
     "ip.ttl",
     "ip.flags.df",
@@ -39,6 +40,7 @@ class Claim:
     copy: Copy
     vxlan_port: int
     has_zero_checksum: bool  # over IPv6
+    vlan: int | None  # of the tool port
 
 
 def faults(claims: list[Claim]) -> Iterator[str]:
@@ -74,13 +76,16 @@ def claim_faults(claim: Claim, fields: dict[str, list[str]]) -> Iterator[str]:
 
     session, inner = claim.copy.session, claim.copy.inner
     v4 = session.members[0].address.version == 4
-    outer = "eth:ethertype:" + ("ip" if v4 else "ipv6") + ":udp:vxlan"
+    tag = "" if claim.vlan is None else "vlan:ethertype:"
+    outer = "eth:ethertype:" + tag + ("ip" if v4 else "ipv6") + ":udp:vxlan"
     if not fields["frame.protocols"][0].startswith(outer):
         yield f"{fields['frame.protocols'][0]} does not begin with {outer}"
         return
     seconds, fraction = divmod(claim.copy.time_ns, 10**9)
     if seconds < 2**31:  # tshark takes later ones for times before 1970
         yield from expect("frame.time_epoch", f"{seconds}.{fraction:09}")
+    if claim.vlan is not None:
+        yield from expect("vlan.id", str(claim.vlan))
     if v4:
         yield from expect("ip.checksum.status", GOOD)
         yield from expect("ip.ttl", "255")
