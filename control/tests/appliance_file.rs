@@ -2,9 +2,13 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{CONFIG, TEMPLATE, config_fault, load, load_in, with};
-use control::config::{Mode, OFFLINE_NEIGHBOR_MAC, OFFLINE_PORT_MAC};
-use engine::snapshot::{CopySpec, IdleSpec, KernelSpec, MemorySpec, NeighborSpec};
+use control::config::{HealthCheck, Mode, OFFLINE_NEIGHBOR_MAC, OFFLINE_PORT_MAC, Probe};
+use engine::snapshot::{
+    Affinity, AllDown, BalanceSpec, CopySpec, IdleSpec, KernelSpec, MemorySpec, NeighborSpec,
+};
 
 #[test]
 fn what_is_left_out_has_its_default() {
@@ -242,6 +246,148 @@ const BREACHES: &[(&str, &str, &str)] = &[
         "[exempt]: never_mirrored must be text in quotes, not true",
     ),
 ];
+
+const MEMBERS: &str = "members = [{ address = \"192.0.2.11\" }, { address = \"2001:db8::11\" }]";
+
+/// What is written in place of the members of the load balancer, and the one fault that it makes.
+const BREACHES_OF_TOOLS: &[(&str, &str)] = &[
+    ("members = []", "members is empty; add one like { address = \"192.0.2.10\" }"),
+    (
+        "members = [{ address = \"192.0.2.11\" }, { address = \"192.0.2.11\" }]",
+        "member[2]: address 192.0.2.11 is a member already; remove one",
+    ),
+    (
+        "members = [{ address = \"192.0.2.11\", weight = 257 }]",
+        "member[1]: weight 257 is above 256; write a value from 0 to 256",
+    ),
+    (
+        "members = [{ address = \"192.0.2.11\", weight = 0 }, { address = \"192.0.2.12\", weight = 0 }]",
+        "every member has weight 0, so none gets copies; give one a weight of 1 to 256",
+    ),
+    (
+        "members = [{ address = \"192.0.2.11\", wieght = 2 }]",
+        "member[1]: unknown key \"wieght\"; remove it; did you mean \"weight\"?",
+    ),
+    (
+        "address = \"192.0.2.11\"\nsticky = true",
+        "sticky is for tools with members; remove it, or write members",
+    ),
+    (
+        "address = \"192.0.2.11\"\nweight = 2",
+        "weight is for tools with members; remove it, or write members",
+    ),
+    (
+        "MEMBERS\naffinity = \"host\"",
+        "affinity is \"host\"; write \"flow\" or \"hosts\"; did you mean \"hosts\"?",
+    ),
+    ("MEMBERS\nall_down = \"open\"", "all_down is \"open\"; write \"fail_open\" or \"skip\""),
+    (
+        "MEMBERS\ninner = \"yes\"",
+        "inner must be true or false without quotes, not the text \"yes\"",
+    ),
+    ("MEMBERS\nhealth_check = 5", "health_check: expected a table, found the number 5"),
+    ("MEMBERS\nhealth_check = {}", "health_check: protocol is missing; add protocol = \"…\""),
+    (
+        "MEMBERS\nhealth_check = { protocol = \"udp\" }",
+        "health_check: protocol is \"udp\"; write \"icmp\", \"tcp\", \"http\" or \"vxlan\"",
+    ),
+    (
+        "MEMBERS\nhealth_check = { protocol = \"tcp\" }",
+        "health_check: port is missing; add the port that the member listens on",
+    ),
+    (
+        "MEMBERS\nhealth_check = { protocol = \"icmp\", port = 7 }",
+        "health_check: port means nothing for icmp; remove it",
+    ),
+    (
+        "MEMBERS\nhealth_check = { protocol = \"tcp\", port = 22, path = \"/\" }",
+        "health_check: path means nothing for tcp; remove it",
+    ),
+    (
+        "MEMBERS\nhealth_check = { protocol = \"http\", port = 80, path = \"health\" }",
+        "health_check: path \"health\" does not begin with \"/\"; write it like \"/health\"",
+    ),
+    (
+        "MEMBERS\nhealth_check = { protocol = \"http\", port = 80, path = \"/a\\r\\nb\" }",
+        "health_check: path \"/a\\r\\nb\" has a space or what is no visible ASCII; encode it, like %20",
+    ),
+    (
+        "MEMBERS\nhealth_check = { protocol = \"icmp\", interval = 0.05 }",
+        "health_check: interval 0.05 is not from 0.1 to 300 seconds; write a value in this range",
+    ),
+    (
+        "MEMBERS\nhealth_check = { protocol = \"icmp\", interval = nan }",
+        "health_check: interval nan is not from 0.1 to 300 seconds; write a value in this range",
+    ),
+    (
+        "MEMBERS\nhealth_check = { protocol = \"icmp\", interval = \"5\" }",
+        "health_check: interval must be a number of seconds from 0.1 to 300, not the text \"5\"",
+    ),
+    (
+        "MEMBERS\nhealth_check = { protocol = \"icmp\", interval = 1, timeout = 1.5 }",
+        "health_check: timeout 1.5 is above the interval of 1 seconds; write at most that, or a longer interval",
+    ),
+    (
+        "MEMBERS\nhealth_check = { protocol = \"icmp\", healthy_threshold = 1 }",
+        "health_check: healthy_threshold 1 is below 2; write a value from 2 to 10",
+    ),
+];
+
+#[test]
+fn each_breach_of_a_tool_is_told_with_its_remedy() {
+    let mut odd = Vec::new();
+    for (replacement, fault) in BREACHES_OF_TOOLS {
+        let told = config_fault(MEMBERS, &replacement.replace("MEMBERS", MEMBERS));
+        let rest = told.strip_prefix("tool \"arn:nlb\"").and_then(|it| it.strip_suffix(fault));
+        if !rest.is_some_and(|rest| matches!(rest, ": " | " ")) {
+            odd.push((told, fault));
+        }
+    }
+    assert_eq!(odd, []);
+}
+
+#[test]
+fn a_tool_has_members_with_weights_and_a_health_check_with_the_defaults_of_target_groups() {
+    let tool = |more: &str| {
+        let loaded = load(&with(CONFIG, MEMBERS, &format!("{MEMBERS}\n{more}")), TEMPLATE).unwrap();
+        loaded.appliance.tools[1].clone()
+    };
+    let plain = tool("");
+    assert_eq!((plain.balance, plain.health_check), (BalanceSpec::default(), None));
+    assert!(plain.members.iter().all(|member| member.weight == 1));
+    let check = |text: &str| tool(&format!("health_check = {{ {text} }}")).health_check.unwrap();
+    let seconds = Duration::from_secs;
+    let usual = HealthCheck {
+        probe: Probe::Icmp,
+        interval: seconds(30),
+        timeout: seconds(10),
+        healthy_threshold: 5,
+        unhealthy_threshold: 2,
+    };
+    assert_eq!(check("protocol = \"icmp\""), usual);
+    let http = check("protocol = \"http\", port = 8080");
+    assert_eq!(http.probe, Probe::Http { port: 8080, path: "/".into() });
+    assert_eq!(http.timeout, seconds(6));
+    assert_eq!(check("protocol = \"vxlan\"").probe, Probe::Vxlan { port: 4789 });
+    let short = check("protocol = \"tcp\", port = 22, interval = 0.2, unhealthy_threshold = 3");
+    let interval = Duration::from_millis(200);
+    assert_eq!((short.interval, short.timeout), (interval, interval), "no longer than that");
+    assert_eq!((short.probe, short.unhealthy_threshold), (Probe::Tcp { port: 22 }, 3));
+    let other = tool("affinity = \"hosts\"\ninner = true\nsticky = true\nall_down = \"skip\"");
+    let balance = BalanceSpec {
+        affinity: Affinity::Hosts,
+        inner: true,
+        sticky: true,
+        all_down: AllDown::Skip,
+    };
+    assert_eq!(other.balance, balance);
+    let weighty = with(CONFIG, "\"192.0.2.11\" }", "\"192.0.2.11\", weight = 256 }");
+    assert_eq!(load(&weighty, TEMPLATE).unwrap().appliance.tools[1].members[0].weight, 256);
+    let vxlan = with(CONFIG, "[[link]]", "[vxlan]\nport = 8472\n[[link]]");
+    let vxlan = with(&vxlan, MEMBERS, &format!("{MEMBERS}\nhealth_check.protocol = \"vxlan\""));
+    let check = load(&vxlan, TEMPLATE).unwrap().appliance.tools[1].health_check.clone().unwrap();
+    assert_eq!(check.probe, Probe::Vxlan { port: 8472 });
+}
 
 #[test]
 fn each_breach_is_told_with_its_remedy() {

@@ -39,6 +39,30 @@ fn a_sound_pair_is_summed_up() {
 }
 
 #[test]
+fn a_load_balancer_is_summed_up_with_its_members_and_their_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let members = "members = [{ address = \"192.0.2.11\" }, { address = \"2001:db8::11\" }]";
+    let more = "members = [{ address = \"192.0.2.11\", weight = 3 }, { address = \"2001:db8::11\" }]\n\
+                affinity = \"hosts\"\ninner = true\nsticky = true\nall_down = \"skip\"\n\
+                health_check = { protocol = \"http\", port = 80, interval = 2.5, timeout = 0.5 }";
+    std::fs::write(dir.path().join("c.toml"), common::with(common::CONFIG, members, more)).unwrap();
+    let template =
+        common::TEMPLATE.replace("NetworkInterfaceId: eni-tool", "NetworkLoadBalancerArn: arn:nlb");
+    std::fs::write(dir.path().join("t.yaml"), template).unwrap();
+    let mut command = Command::cargo_bin("linetap").unwrap();
+    command.current_dir(dir.path());
+    command.args(["check", "--config", "c.toml", "--template", "t.yaml"]);
+    let told = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let want = "  target T: load balancer, by port tool, all flows of two hosts to one member, by the \
+                packet inside of tunnels, sticky, none while all are down\n    \
+                192.0.2.11 from 192.0.2.1, resolved, weight 3\n    \
+                2001:db8::11 from 2001:db8::1, resolved\n    \
+                checked every 2.5 s, with 0.5 s for an answer: HTTP port 80, GET /; down after 2 \
+                failures, up after 5 successes\n";
+    assert!(told.contains(want), "{told}");
+}
+
+#[test]
 fn files_that_are_not_there_are_faults_too() {
     let output = check("examples", "nowhere.toml", "nowhere.yaml").output().unwrap();
     assert_eq!(output.status.code(), Some(2));

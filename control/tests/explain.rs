@@ -168,6 +168,31 @@ fn golden() -> Vec<(PathBuf, Vec<(String, PathBuf)>)> {
 }
 
 #[test]
+fn of_several_members_it_is_told_which_one_gets_the_copy_and_by_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = common::with(common::CONFIG, "\"192.0.2.11\" }", "\"192.0.2.11\", weight = 3 }");
+    let config = format!("{config}affinity = \"hosts\"\n");
+    let target = ("NetworkInterfaceId: eni-tool", "NetworkLoadBalancerArn: arn:nlb");
+    fs::write(dir.path().join("c.toml"), config).unwrap();
+    fs::write(dir.path().join("t.yaml"), common::with(common::TEMPLATE, target.0, target.1))
+        .unwrap();
+    let told = {
+        let mut command = Command::cargo_bin("linetap").unwrap();
+        command.current_dir(dir.path());
+        command.args(["explain", "--config", "c.toml", "--template", "t.yaml"]);
+        command.args(["--interface", "eni-a", "--direction", "egress", "--packet"]);
+        let output = command.arg("tcp 10.0.0.1:1234 > 192.0.2.2:443").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let lines = [
+        "192.0.2.11 of 2, by the two addresses; its weight is 3 of 4",
+        "2001:db8::11 of 2, by the two addresses; its weight is 1 of 4",
+    ];
+    let is_told = lines.iter().any(|line| told.contains(&format!("member {line}")));
+    assert!(is_told, "{told}");
+}
+
+#[test]
 fn every_frame_of_the_golden_captures_is_explained_as_it_is_mirrored() {
     let mut frames = 0;
     for (case, reads) in golden() {

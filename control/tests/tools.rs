@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use api::{ALICE, Bench, CONFIG, TEMPLATES, ground, text, texts};
 use control::ec2::{Access, Answer};
 use control::service::{Cause, Health, HealthMap, HealthState, Refusal};
+use control::store::Store;
 use engine::snapshot::{MemberHealth, NeighborSpec};
 
 const NLB: &str =
@@ -103,6 +104,7 @@ fn members_come_and_go_at_run_time_and_stay_so_across_restarts() {
     done(&bench, &register("192.0.2.12"));
     done(&bench, &deregister("192.0.2.20 198.51.100.7"));
     assert_eq!(addresses(&bench), ["192.0.2.12", "192.0.2.13"]);
+    assert_eq!(bench.store.read().unwrap().tools, []);
     let bench = again(bench, &with_members("members = [{ address = \"192.0.2.30\" }]"));
     assert_eq!(addresses(&bench), ["192.0.2.30"]);
 }

@@ -1,6 +1,6 @@
 //! Requests one after another, from the query on through decoding and service: each is answered with EC2's
-//! XML, a refusal changes nothing, nobody sees what is another's, tags come back as they were given,
-//! and a new start finds the same.
+//! XML or ELB's, a refusal changes nothing, nobody sees what is another's, tags come back as they were
+//! given, and a new start finds the same.
 #![no_main]
 
 #[path = "../../tests/api/mod.rs"]
@@ -11,13 +11,15 @@ use std::sync::LazyLock;
 use api::{ALICE, BOB, Bench, CONFIG, Shared};
 use control::client::Element;
 use control::ec2::query::pairs;
-use control::ec2::{Access, Params};
+use control::ec2::{Access, Dialect, Params};
 use control::service::Ground;
 use libfuzzer_sys::fuzz_target;
 
 const REQUESTS_MAX: usize = 32;
 
-static GROUND: LazyLock<Ground> = LazyLock::new(|| api::ground(CONFIG));
+/// Tools are ALICE's.
+static GROUND: LazyLock<Ground> =
+    LazyLock::new(|| Ground { account: ALICE.to_owned(), ..api::ground(CONFIG) });
 
 /// The reply; the status is 200, or the body an error.
 fn ask(bench: &Bench, account: &str, access: Access, params: &Params) -> (u16, Element) {
@@ -25,13 +27,14 @@ fn ask(bench: &Bench, account: &str, access: Access, params: &Params) -> (u16, E
     let reply = Element::parse(&answer.body).unwrap_or_else(|error| {
         panic!("{error}: {}", answer.body);
     });
-    let is_error = reply.child("Errors").is_some_and(|errors| errors.child("Error").is_some());
+    let errors = reply.child("Errors").or(Some(&reply).filter(|it| it.name == "ErrorResponse"));
+    let is_error = errors.is_some_and(|errors| errors.child("Error").is_some());
     assert_eq!(answer.status != 200, is_error, "{}", answer.body);
     (answer.status, reply)
 }
 
 fn params(action: &str, more: &[(&str, &str)]) -> Params {
-    let pairs = [("Action", action), ("Version", "2016-11-15")];
+    let pairs = [("Action", action), ("Version", Dialect::of_action(action).version())];
     let pairs = pairs.iter().chain(more);
     Params(pairs.map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
@@ -46,6 +49,14 @@ fn everything(bench: &Bench, account: &str) -> Vec<Element> {
     let what = what.map(|what| format!("DescribeTrafficMirror{what}"));
     let all = what.iter().map(String::as_str).chain(["DescribeTags"]);
     all.map(|action| describe(bench, account, &params(action, &[]))).collect()
+}
+
+/// The members of all tools.
+fn members(bench: &Bench) -> Vec<Element> {
+    let tools = bench.service.tools().unwrap();
+    let of =
+        |id: &str| describe(bench, BOB, &params("DescribeTargetHealth", &[("TargetGroupArn", id)]));
+    tools.iter().map(|tool| of(&tool.id)).collect()
 }
 
 /// The ids of objects that a reply names.
@@ -85,9 +96,11 @@ fuzz_target!(|text: &str| {
             query = query.replace(&format!("${at}"), id);
         }
         let Ok(pairs) = pairs(query.as_bytes()) else { continue };
-        let request = Params(
-            [("Version".to_owned(), "2016-11-15".to_owned())].into_iter().chain(pairs).collect(),
-        );
+        let action = pairs.iter().find(|(name, _)| name == "Action");
+        let action = action.map_or("", |(_, action)| action.as_str());
+        let version = Dialect::of_action(action).version().to_owned();
+        let version = ("Version".to_owned(), version);
+        let request = Params([version].into_iter().chain(pairs).collect());
         let revision = || bench.service.world().unwrap().revision();
         let before = revision();
         ask(&bench, ALICE, Access::ReadOnly, &request);
@@ -110,4 +123,5 @@ fuzz_target!(|text: &str| {
     let seen = everything(&bench, ALICE);
     let again = Bench::over(bench.store.clone(), GROUND.clone());
     assert_eq!(everything(&again, ALICE), seen);
+    assert_eq!(members(&again), members(&bench));
 });

@@ -5,11 +5,13 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 use clap::Args;
-use engine::snapshot::{KernelSpec, NeighborSpec, Snapshot, TargetKind};
+use engine::snapshot::{
+    Affinity, AllDown, BalanceSpec, KernelSpec, NeighborSpec, Snapshot, TargetKind, TargetSpec,
+};
 use engine::units::{FilterIndex, PortIndex};
 
 use super::{Failure, Files, complain};
-use crate::config::Mode;
+use crate::config::{HealthCheck, Mode, Probe};
 use crate::fault::Faults;
 use crate::load::{Loaded, load};
 use crate::warning::warnings;
@@ -82,14 +84,22 @@ fn summarize(loaded: &Loaded, warnings: usize, out: &mut impl Write) -> io::Resu
             TargetKind::Interface => "interface",
             TargetKind::LoadBalancer => "load balancer",
         };
-        writeln!(out, "  target {}: {kind}, by port {}", target.id, port(target.port))?;
+        let balance = balance(target);
+        writeln!(out, "  target {}: {kind}, by port {}{balance}", target.id, port(target.port))?;
         for member in &target.members {
             let way = match member.neighbor {
                 NeighborSpec::Fixed(mac) => format!("at {mac}"),
                 NeighborSpec::Resolve(via) if via == member.address => "resolved".to_owned(),
                 NeighborSpec::Resolve(via) => format!("by gateway {via}"),
             };
-            writeln!(out, "    {} from {}, {way}", member.address, member.source)?;
+            let weight = match member.weight {
+                1 => String::new(),
+                other => format!(", weight {other}"),
+            };
+            writeln!(out, "    {} from {}, {way}{weight}", member.address, member.source)?;
+        }
+        if let Some(check) = check_of(loaded, &target.id) {
+            writeln!(out, "    checked {}", check_words(check))?;
         }
     }
     let mut counts: HashMap<FilterIndex, usize> = HashMap::new();
@@ -109,4 +119,42 @@ fn summarize(loaded: &Loaded, warnings: usize, out: &mut impl Write) -> io::Resu
         )?;
     }
     Ok(())
+}
+
+/// How the flows of a target find their member, where there are several; begins with a comma.
+fn balance(target: &TargetSpec) -> String {
+    if target.members.len() < 2 {
+        return String::new();
+    }
+    let BalanceSpec { affinity, inner, sticky, all_down } = target.balance;
+    let mut words = vec![match affinity {
+        Affinity::Flow => "each flow to one member",
+        Affinity::Hosts => "all flows of two hosts to one member",
+    }];
+    words.extend(inner.then_some("by the packet inside of tunnels"));
+    words.extend(sticky.then_some("sticky"));
+    words.extend((all_down == AllDown::Skip).then_some("none while all are down"));
+    format!(", {}", words.join(", "))
+}
+
+/// How the members of a target are checked.
+fn check_of<'l>(loaded: &'l Loaded, target: &str) -> Option<&'l HealthCheck> {
+    let target = loaded.model.targets.iter().find(|it| it.id == target)?;
+    let tool = loaded.appliance.tools.iter().find(|it| it.id == target.destination.id())?;
+    tool.health_check.as_ref()
+}
+
+fn check_words(check: &HealthCheck) -> String {
+    let HealthCheck { probe, interval, timeout, healthy_threshold, unhealthy_threshold } = check;
+    let probe = match probe {
+        Probe::Icmp => "ICMP echo".to_owned(),
+        Probe::Tcp { port } => format!("TCP port {port}"),
+        Probe::Http { port, path } => format!("HTTP port {port}, GET {path}"),
+        Probe::Vxlan { port } => format!("UDP port {port} must not refuse"),
+    };
+    let (interval, timeout) = (interval.as_secs_f64(), timeout.as_secs_f64());
+    format!(
+        "every {interval} s, with {timeout} s for an answer: {probe}; down after \
+         {unhealthy_threshold} failures, up after {healthy_threshold} successes"
+    )
 }

@@ -259,6 +259,12 @@ impl<'n> Table<'n> {
         }
     }
 
+    /// The table under a key that belongs to this one and bears its name; `None` when it is absent.
+    pub(crate) fn part(&self, key: &'static str) -> Option<Table<'n>> {
+        let node = self.ask(key)?;
+        Some(Table::new(node, format!("{} {key}", self.subject), self.sink))
+    }
+
     /// The tables of a list, named `what[n]` from 1 until something better is known.
     pub(crate) fn tables(&self, key: &'static str, what: &str) -> Option<Vec<Table<'n>>> {
         let node = self.ask(key)?;

@@ -10,7 +10,7 @@ use super::members::{MEMBERS_MAX, WEIGHTS, member_at};
 use super::ports::{ADDRESS_FORM, MAC_FORM, Port, Ports, station};
 use super::table::{Placed, Table};
 use super::wires::Role;
-use super::{HealthCheck, Mode, Tool, health};
+use super::{Mode, Tool, health};
 use crate::fault::quoted;
 
 /// Reads all `[[tool]]`; also tells whether each one's id could be read.
@@ -43,7 +43,8 @@ pub(super) fn read(
         }
         let members = members(&table, port, mode);
         let balance = balance(&table);
-        let health_check = health_check(&table, vxlan_port);
+        let health_check = table.part("health_check");
+        let health_check = health_check.and_then(|check| health::read(check, vxlan_port));
         table.finish();
         let (id, port) = (id.unwrap_or_default(), index.unwrap_or_default());
         tools.push(Tool { id, port, members, balance, health_check });
@@ -62,16 +63,6 @@ fn check_role(table: &Table<'_>, port: &Port) {
         table.line_of("port"),
         format!("port {name} is {place}, so it bears no tool; name a port of its own"),
     );
-}
-
-fn health_check(table: &Table<'_>, vxlan_port: u16) -> Option<HealthCheck> {
-    const KEY: &str = "health_check";
-    if !table.has(KEY) {
-        return None;
-    }
-    let mut inner = table.table(KEY);
-    inner.subject = format!("{} {KEY}", table.subject);
-    health::read(inner, vxlan_port)
 }
 
 fn members(table: &Table<'_>, port: Option<&Port>, mode: Mode) -> Vec<MemberSpec> {

@@ -1,12 +1,12 @@
 //! An explanation in words, for a terminal.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use engine::drop_reason::{Skipped, Unmirrored};
 use engine::exempt::Cause;
 use engine::flow_key::Addresses;
 use engine::rule::{Direction, FilterRule, RuleAction};
-use engine::snapshot::Snapshot;
+use engine::snapshot::{Affinity, MemberSpec, Snapshot, TargetSpec};
 use engine::units::RuleIndex;
 
 use super::frame::ethertype_name;
@@ -58,6 +58,22 @@ pub(super) fn cause_sentence(cause: Cause) -> &'static str {
         Cause::Activation => "it is Windows activation",
         Cause::AmazonDns => "it is to or from an address of [exempt] amazon_dns",
     }
+}
+
+/// Which of several members a copy goes to, and by what.
+fn choice(target: &TargetSpec, member: IpAddr) -> String {
+    let weight = |member: &MemberSpec| u32::from(member.weight);
+    let its = target.members.iter().find(|it| it.address == member).map_or(0, weight);
+    let of_all: u32 = target.members.iter().map(weight).sum();
+    let by = match target.balance.affinity {
+        Affinity::Flow => "the flow",
+        Affinity::Hosts => "the two addresses",
+    };
+    let inner = if target.balance.inner { " (in a tunnel, of the packet inside)" } else { "" };
+    format!(
+        "member {member} of {}, by {by}{inner}; its weight is {its} of {of_all}",
+        target.members.len()
+    )
 }
 
 /// Source, destination and what follows IP, as one would write them.
@@ -140,7 +156,7 @@ impl Page<'_> {
             let session = &self.snapshot.sessions[session.at()];
             let target = &self.snapshot.targets[session.target.at()];
             let port = &self.snapshot.ports[target.port.at()].name;
-            self.copy(copy, &target.id, port);
+            self.copy(copy, target, port);
         }
     }
 
@@ -221,16 +237,19 @@ impl Page<'_> {
         }
     }
 
-    fn copy(&mut self, copy: &Copy, target: &str, port: &str) {
+    fn copy(&mut self, copy: &Copy, target: &TargetSpec, port: &str) {
         let way = match copy.neighbor {
             Some(mac) => format!("to {mac}"),
             None => "to a neighbour that is resolved at run time (no_neighbor until it is)".into(),
         };
         let vlan = copy.vlan.map_or(String::new(), |vlan| format!(" in VLAN {vlan}"));
-        self.line(1, &format!("copy to target {target}, by port {port}{vlan} {way}"));
+        self.line(1, &format!("copy to target {}, by port {port}{vlan} {way}", target.id));
         let src = SocketAddr::new(copy.src, copy.src_port);
         let dst = SocketAddr::new(copy.dst, copy.dst_port);
         self.line(2, &format!("UDP {src} > {dst}, VXLAN with VNI {}", copy.vni));
+        if target.members.len() > 1 {
+            self.line(2, &choice(target, copy.dst));
+        }
         let whole_len = copy.whole_len;
         let cut = match copy.cut_by {
             None => "whole".to_owned(),
