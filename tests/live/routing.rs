@@ -124,8 +124,17 @@ fn copies_follow_the_kernels_routes(underlay: Underlay) {
     let other = underlay.routers[1];
     bench.change("gateway", &bench.route(&format!("via {other}")), |it| it.next_hop == MACS[1]);
     assert!(bench.soon(500).iter().all(|one| one.next_hop == MACS[1]));
+    if underlay.ip == "-4" {
+        let by_ipv6 = format!("via inet6 {} dev tool0", V6.routers[0]);
+        bench.change("gateway of IPv6", &bench.route(&by_ipv6), |it| it.next_hop == MACS[0]);
+        bench.change("gateway", &bench.route(&format!("via {other}")), |it| it.next_hop == MACS[1]);
+    }
     bench.change("two gateways", &bench.by_both(), |it| it.next_hop == MACS[0]);
     bench.assert_spread();
+    let status = appliance.status();
+    let hops = status.0["live"]["neighbors"][0]["hops"].as_array().unwrap();
+    let told: Vec<_> = hops.iter().map(|hop| [&hop["via"], &hop["mac"]]).collect();
+    assert_eq!(told, [0, 1].map(|at| [underlay.routers[at], MACS[at]]));
     nexthop_objects(&bench);
 
     bench.change("two gateways", &bench.by_both(), |it| it.next_hop == MACS[1]);
@@ -133,6 +142,7 @@ fn copies_follow_the_kernels_routes(underlay: Underlay) {
     router_fails_and_returns(&bench);
 
     neighbour_is_deleted(&bench);
+    port_loses_its_link(&bench, &appliance);
 
     let new: IpAddr = underlay.sources[1].parse().unwrap();
     let new = match new {
@@ -217,6 +227,18 @@ fn neighbour_is_deleted(bench: &Bench<'_>) {
     let pause = times.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
     eprintln!("{family} neighbour deleted: no copy by it for {:.1} ms", pause * 1e3);
     assert!(times.len() > FLOWS && pause < FOLLOWED_S_MAX, "{} copies by it", times.len());
+}
+
+/// The tool port has no carrier, then has it again.
+fn port_loses_its_link(bench: &Bench<'_>, appliance: &Appliance<'_>) {
+    bench.routers.ip("tool", "link set mirror0 down");
+    wait_for("copies skipped", || appliance.status().skipped("All", "tool_down") > 0);
+    let before = now_s();
+    bench.routers.ip("tool", "link set mirror0 up");
+    bench.time("link back", before, now_s(), |_| true);
+    wait_for("copies by both", || {
+        next_hops(&bench.soon(4 * FLOWS)).values().flatten().any(|&hop| hop == MACS[1])
+    });
 }
 
 #[test]

@@ -142,8 +142,10 @@ impl Dataplane {
         Err(stuck)
     }
 
-    /// Takes in what the kernel knows of neighbours.
+    /// Takes in what the kernel knows of ways to tools.
     pub(crate) fn learn(&mut self, known: Known) {
+        // With a link that is back comes a way, which would wait for the next look at links.
+        set_links(&self.ports, &self.roster);
         let mut neighbors = self.neighbors.clone();
         neighbors.known = known.neighbors;
         neighbors.addresses = known.addresses;

@@ -101,8 +101,8 @@ fn believable(error: &TooBig, before: u16) -> Option<u16> {
     // which the least that all take is the simplest.
     let mtu =
         if error.dst.is_ipv6() { Some(said).filter(|&said| said >= min)? } else { said.max(min) };
-    let was_too_big = error.len > usize::from(mtu) && error.len <= usize::from(before);
-    (mtu < before && was_too_big).then_some(mtu)
+    // So it is less than before, too.
+    (error.len > usize::from(mtu) && error.len <= usize::from(before)).then_some(mtu)
 }
 
 #[cfg(test)]

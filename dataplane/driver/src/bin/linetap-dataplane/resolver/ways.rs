@@ -198,10 +198,11 @@ mod tests {
     #[test]
     fn a_dead_next_hop_has_no_address_and_nobody_asks_for_it() {
         let neighbours = Neighbours::of(&[(PORT, "192.0.2.8", Some(ROUTER))]);
-        let mut hop = to(PORT, Some("192.0.2.8"));
-        hop.is_dead = true;
-        let (way, unresolved) = way_by("10.9.0.1", Some(by(vec![hop])), &neighbours);
-        assert_eq!((way.hops[0].mac, unresolved), (None, vec![]));
+        let dead = |via| RouteHop { is_dead: true, ..to(PORT, Some(via)) };
+        let route = by(vec![dead("192.0.2.8"), dead("192.0.2.9")]);
+        let (way, unresolved) = way_by("10.9.0.1", Some(route), &neighbours);
+        assert_eq!(way.hops.iter().map(|hop| hop.mac).collect::<Vec<_>>(), [None, None]);
+        assert_eq!(unresolved, []);
     }
 
     #[test]
