@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import captures, wireshark
 from .config import Member, Model, load
-from .mirror import Copy, Run
+from .mirror import Copy, Run, vlan_tag
 
 SOURCE_PORTS = range(49152, 65536)
 TIMEOUT_S = 600
@@ -137,7 +137,8 @@ def compare_output(run: Run, port: str, path: Path, law: Law) -> tuple[list[str]
 def settle(model: Model, port: str, copy: Copy, sent: bytes, law: Law) -> tuple[bytes, list[str]]:
     """The one right copy that has the source port and member of what was sent."""
     members = copy.session.members
-    at = 14 + (20 if members[0].address.version == 4 else 40)
+    tag = vlan_tag(model.ports[port].vlan)
+    at = 14 + len(tag) + (20 if members[0].address.version == 4 else 40)
     source_port = int.from_bytes(sent[at : at + 2], "big")
     choices = {
         copy.outer(member, model.ports[port].mac, source_port, model): member for member in members

@@ -71,7 +71,8 @@ def claim_faults(claim: Claim, fields: dict[str, list[str]]) -> Iterator[str]:
 
     session, inner = claim.copy.session, claim.copy.inner
     v4 = session.members[0].address.version == 4
-    outer = "eth:ethertype:" + ("ip" if v4 else "ipv6") + ":udp:vxlan"
+    tag = "vlan:ethertype:" if claim.frame[12:14] == b"\x81\x00" else ""
+    outer = "eth:ethertype:" + tag + ("ip" if v4 else "ipv6") + ":udp:vxlan"
     if not fields["frame.protocols"][0].startswith(outer):
         yield f"{fields['frame.protocols'][0]} does not begin with {outer}"
         return
