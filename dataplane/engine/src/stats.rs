@@ -16,7 +16,7 @@ pub struct PortStats {
     pub tx_packets: u64,
     /// Their bytes.
     pub tx_bytes: u64,
-    /// Frames that the queue did not take.
+    /// Frames that the queue did not take, and the kernel's that found no buffer.
     pub tx_refused: u64,
     /// Received frames sent on by the other port.
     pub forwarded: u64,

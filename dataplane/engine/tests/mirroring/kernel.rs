@@ -59,7 +59,7 @@ fn what_comes_in_on_a_tool_port_is_handed_to_the_kernel_as_far_as_it_keeps_up() 
 
 #[test]
 fn a_flood_at_the_tool_port_is_looked_at_seldom_while_the_wire_has_frames() {
-    const ROUNDS: usize = 160;
+    const ROUNDS: usize = if cfg!(miri) { 32 } else { 160 };
     let mut appliance = Appliance::new(snapshot(), &[], Behaviour::default());
     // Two captures, so that neither waits for the other's time.
     let floods = [LAN, TOOL].map(|port| feed(&flood(port, 64 * ROUNDS), usize::MAX));
@@ -85,7 +85,7 @@ fn a_flood_at_the_tool_port_is_looked_at_seldom_while_the_wire_has_frames() {
     let report = appliance.report();
     let [wire, tool] = [LAN, TOOL].map(|port| report.ports[port.at()].rx_packets);
     assert_eq!(wire, 64 * ROUNDS as u64, "each round has served the wire");
-    assert!((64..=11 * 64).contains(&tool), "{tool}");
+    assert!((64..=64 * (1 + ROUNDS as u64 / 16)).contains(&tool), "{tool}");
     conserves(&report);
     // The wire has nothing more: the rest is looked at.
     while !floods[1].is_done() {
