@@ -40,6 +40,8 @@ mod lifecycle;
 #[cfg(test)]
 mod neighbors;
 #[cfg(test)]
+mod policing;
+#[cfg(test)]
 mod services;
 #[cfg(test)]
 mod soak;
