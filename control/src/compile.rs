@@ -12,7 +12,7 @@ use engine::snapshot::{FilterSpec, Snapshot};
 
 use crate::config::{Appliance, Quotas};
 use crate::model::policing::check_tag;
-use crate::model::{Kind, Listing, Model, ModelFault, Property};
+use crate::model::{Kind, Listing, Model, ModelFault, Notes, Property};
 
 pub use sessions::{LOAD_BALANCER_PACKET_LENGTH, settle_vnis};
 
@@ -49,7 +49,8 @@ fn compile_with(
     let rules = rules.unwrap_or_else(|| rules::compile(model, quotas, &mut faults).into());
     let targets = targets::compile(model, appliance, &mut faults);
     let sessions = sessions::compile(model, appliance, &mut faults);
-    check_tags(model, quotas.tags_per_resource, &mut faults);
+    count_tags(model, quotas.tags_per_resource, &mut faults);
+    check_tags(model, &mut faults);
     if !faults.0.is_empty() {
         return Err(faults.0);
     }
@@ -79,23 +80,34 @@ pub fn faults_among(model: &Model) -> Vec<ModelFault> {
     let mut faults = Faults::default();
     rules::compile(model, &Quotas::unlimited(), &mut faults);
     sessions::check_among(model, &mut faults);
+    check_tags(model, &mut faults);
     faults.0
 }
 
-fn check_tags(model: &Model, tags_max: u32, faults: &mut Faults) {
+/// Kinds, ids and notes of all objects.
+fn notes(model: &Model) -> impl Iterator<Item = (Kind, &String, &Notes)> {
     let filters = model.filters.iter().map(|it| (Kind::Filter, &it.id, &it.notes));
     let rules = model.rules.iter().map(|it| (Kind::Rule, &it.id, &it.notes));
     let targets = model.targets.iter().map(|it| (Kind::Target, &it.id, &it.notes));
     let sessions = model.sessions.iter().map(|it| (Kind::Session, &it.id, &it.notes));
-    for (kind, id, notes) in filters.chain(rules).chain(targets).chain(sessions) {
-        for (key, value) in &notes.tags {
-            if let Err(message) = check_tag(kind, key, value) {
-                faults.add(Property::new(id, "Tags"), message, []);
-            }
-        }
+    filters.chain(rules).chain(targets).chain(sessions)
+}
+
+fn count_tags(model: &Model, tags_max: u32, faults: &mut Faults) {
+    for (_, id, notes) in notes(model) {
         let count = notes.tags.len();
         if exceeds(count, tags_max) {
             let message = over("tags_per_resource", &format!("{count} tags"), tags_max);
+            faults.add(Property::new(id, "Tags"), message, []);
+        }
+    }
+}
+
+/// Tags that say something must say what can be.
+fn check_tags(model: &Model, faults: &mut Faults) {
+    for (kind, id, notes) in notes(model) {
+        let wrong = |(key, value): &(String, String)| check_tag(kind, key, value).err();
+        for message in notes.tags.iter().filter_map(wrong) {
             faults.add(Property::new(id, "Tags"), message, []);
         }
     }

@@ -160,7 +160,7 @@ fn two_suricatas_raise_the_alerts_of_one_and_tshark_sees_the_same_protocols() {
     let (of_one, of_other) = (conversations(&one), conversations(&other));
     assert!(of_one.len() > 100 && of_other.len() > 100, "each has its part");
     let shared: Vec<_> = of_one.intersection(&of_other).collect();
-    assert_eq!(shared, [&(String::new(), [String::new(), String::new()]); 0], "seen in parts");
+    assert!(shared.is_empty(), "seen by both, in parts: {shared:#?}");
     let mut both = one;
     for (alert, count) in other {
         *both.entry(alert).or_default() += count;

@@ -52,6 +52,8 @@ mod neighbors;
 #[cfg(test)]
 mod path_mtu;
 #[cfg(test)]
+mod policing;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod services;

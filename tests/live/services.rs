@@ -72,7 +72,7 @@ fn frame(protocol: u8, ends: [(&str, u16); 2], payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// DHCPv4 from one port to the other: an Ethernet client, and the message's type.
+/// A DHCP message of this type, for a client on Ethernet.
 fn dhcp(op: u8, kind: u8) -> Vec<u8> {
     let mut message = vec![0; 236];
     message[..4].copy_from_slice(&[op, 1, 6, 0]);
@@ -112,8 +112,13 @@ fn never_mirrored() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Sends frames from the client's end of the wire.
-fn send(lab: &Lab, frames: &[Vec<u8>]) {
+/// A datagram from the client, in a frame to the server.
+pub(crate) fn client_udp(address: &str, port: u16, payload: &[u8]) -> Vec<u8> {
+    frame(UDP, [(CLIENTS[0], 5353), (address, port)], payload)
+}
+
+/// Sends so many frames a second from the client's end of the wire.
+pub(crate) fn send(lab: &Lab, frames: &[Vec<u8>], per_second: u32) {
     let file = lab.file("services.pcap");
     let mut writer = PcapWriter::new(File::create(&file).unwrap()).unwrap();
     for data in frames {
@@ -124,7 +129,7 @@ fn send(lab: &Lab, frames: &[Vec<u8>]) {
     drop(writer);
     let mut replay = lab.exec("client", "python3");
     replay.arg(Path::new(project()).join("tests/live/replay.py")).arg(&file);
-    run(replay.args(["wire0", "1000"]));
+    run(replay.args(["wire0", &per_second.to_string()]));
 }
 
 #[test]
@@ -141,7 +146,7 @@ fn the_resolvers_of_the_file_are_mirrored_by_the_service_alone_and_the_rest_is_t
     let others = ["169.254.169.253", "198.51.100.77"]
         .map(|server| frame(UDP, [(CLIENTS[0], 5353), (server, 53)], DNS));
     let all = of_resolvers.iter().chain(never.iter().map(|(_, frame)| frame)).chain(&others);
-    send(&lab, &all.cloned().collect::<Vec<_>>());
+    send(&lab, &all.cloned().collect::<Vec<_>>(), 1000);
 
     let report = appliance.settled();
     report.assert_conservation();

@@ -110,19 +110,19 @@ impl Session {
 mod tests {
     use super::*;
 
-    fn limit(bytes: u64, packets: u64) -> Result<RateLimit, String> {
-        Ok(RateLimit { bytes: NonZeroU64::new(bytes), packets: NonZeroU64::new(packets) })
+    fn limit(bytes: u64, packets: u64) -> RateLimit {
+        RateLimit { bytes: NonZeroU64::new(bytes), packets: NonZeroU64::new(packets) }
     }
 
     #[test]
     fn limits_are_of_bytes_packets_or_both() {
-        assert_eq!(rate_limit("10MB/s"), limit(10_000_000, 0));
-        assert_eq!(rate_limit("5000pps"), limit(0, 5000));
+        assert_eq!(rate_limit("10MB/s"), Ok(limit(10_000_000, 0)));
+        assert_eq!(rate_limit("5000pps"), Ok(limit(0, 5000)));
         for both in ["10MB/s,5kpps", "10MB/s 5kpps", "10MB/s, 5000pps", "5kpps,10000kB/s"] {
-            assert_eq!(rate_limit(both), limit(10_000_000, 5000), "{both}");
+            assert_eq!(rate_limit(both), Ok(limit(10_000_000, 5000)), "{both}");
         }
-        assert_eq!(rate_limit("1000B/s"), limit(1000, 0));
-        assert_eq!(rate_limit("1000GB/s,1Gpps"), limit(1_000_000_000_000, 1_000_000_000));
+        assert_eq!(rate_limit("1000B/s"), Ok(limit(1000, 0)));
+        assert_eq!(rate_limit("1000GB/s,1Gpps"), Ok(limit(1_000_000_000_000, 1_000_000_000)));
     }
 
     #[test]

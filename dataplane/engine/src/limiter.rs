@@ -78,7 +78,9 @@ impl Limiter {
     /// buckets. Thread: any. Cost: some twenty instructions for each, one write for each bucket;
     /// it is repeated where another worker has written meanwhile.
     pub fn admit(&self, claims: &mut [Claim]) {
-        claims.iter_mut().for_each(|claim| claim.is_granted = true);
+        for claim in claims.iter_mut() {
+            claim.is_granted = true;
+        }
         let bytes = self.bytes.as_ref();
         if let Some(packets) = &self.packets {
             // What the other bucket will not grant is to take nothing here. If it has less by the time

@@ -14,8 +14,8 @@ use super::*;
 
 const SECOND: u64 = 1_000_000_000;
 
-fn limit(bytes: u64, packets: u64) -> Option<RateLimit> {
-    Some(RateLimit { bytes: NonZeroU64::new(bytes), packets: NonZeroU64::new(packets) })
+fn limit(bytes: u64, packets: u64) -> RateLimit {
+    RateLimit { bytes: NonZeroU64::new(bytes), packets: NonZeroU64::new(packets) }
 }
 
 /// The sessions that this source has, policed so.
@@ -51,7 +51,7 @@ proptest! {
         of in prop::sample::select(vec![1u16, 2, 5]),
         forward: bool,
     ) {
-        let mut snapshot = policed(limit(bytes, packets), Some(of));
+        let mut snapshot = policed(Some(limit(bytes, packets)), Some(of));
         snapshot.sessions[2].rate_limit = None;
         snapshot.links[0].forward = forward;
         let mut appliance = Appliance::new(snapshot.clone(), &frames, Behaviour { tool, ..Behaviour::default() });
@@ -76,13 +76,13 @@ fn offline_the_times_of_the_capture_count() {
     let frames = if cfg!(miri) { 300 } else { 10_000u64 };
     let times = (0..frames).map(|at| 1_700_000_000 * SECOND + at * SECOND / 1000);
     let before = SimClock::reads();
-    let (report, sent) = run_timed(policed(limit(0, 100), None), times.clone(), &frame);
+    let (report, sent) = run_timed(policed(Some(limit(0, 100)), None), times.clone(), &frame);
     let per_round = SimClock::reads() - before;
     assert!(per_round < frames / 10, "the clock is read for rounds, not for frames: {per_round}");
     // A bucket of ten, and one more each 10 ms.
     let expected = times.clone().enumerate().filter(|(at, _)| *at < 10 || at % 10 == 0);
     assert_eq!(sent, expected.map(|(_, time)| time).collect::<Vec<_>>());
-    let (again, sent_again) = run_timed(policed(limit(0, 100), None), times, &frame);
+    let (again, sent_again) = run_timed(policed(Some(limit(0, 100)), None), times, &frame);
     assert_eq!((&report.sessions, sent), (&again.sessions, sent_again), "always the same");
     let session = &report.sessions[3];
     assert_eq!(session.skipped[Skipped::RateLimited as usize], frames - session.mirrored_packets);
@@ -93,9 +93,9 @@ fn bytes_are_those_of_the_copy() {
     // 142 bytes with its tag, of which a copy has none; eni-a's second session keeps 96 at most.
     let frame = udp(OTHER, MAC_C, Some(7), false, 80, 96);
     assert_eq!(frame.len(), 142);
-    let (report, _) = run_timed(policed(limit(1000, 0), None), [0; 500].into_iter(), &frame);
+    let (report, _) = run_timed(policed(Some(limit(1000, 0)), None), [0; 500].into_iter(), &frame);
     assert_eq!(report.sessions[3].mirrored_packets, 65_536 / 138);
-    let mut snapshot = policed(limit(1000, 0), None);
+    let mut snapshot = policed(Some(limit(1000, 0)), None);
     snapshot.sessions[3].packet_length = Some(100);
     let (report, _) = run_timed(snapshot, [0; 900].into_iter(), &frame);
     assert_eq!(report.sessions[3].mirrored_packets, 655);
@@ -142,7 +142,8 @@ fn conversations_are_sampled_whole() {
 #[test]
 fn a_new_view_does_not_fill_the_buckets_of_sessions_that_stay() {
     let frame = udp(OTHER, MAC_C, None, false, 80, 10);
-    let mut appliance = Appliance::new(policed(limit(0, 100), None), &[], Behaviour::default());
+    let mut appliance =
+        Appliance::new(policed(Some(limit(0, 100)), None), &[], Behaviour::default());
     let mirrored = |appliance: &mut Appliance| {
         appliance.feed.add(SPAN, Cursor::new(capture_of([0; 64].map(|time| (time, &frame)))));
         appliance.run();
@@ -155,11 +156,11 @@ fn a_new_view_does_not_fill_the_buckets_of_sessions_that_stay() {
         let view = Arc::new(appliance.roster.view().update(&snapshot, &neighbors).unwrap());
         appliance.roster.publish(snapshot, &view);
     };
-    let mut other = policed(limit(0, 100), None);
+    let mut other = policed(Some(limit(0, 100)), None);
     other.sessions[0].rate_limit = None;
     publish(&mut appliance, other);
     assert_eq!(mirrored(&mut appliance), 10, "nothing has come in");
-    publish(&mut appliance, policed(limit(0, 200), None));
+    publish(&mut appliance, policed(Some(limit(0, 200)), None));
     assert_eq!(mirrored(&mut appliance), 30, "another limit begins with full buckets");
     publish(&mut appliance, policed(None, None));
     assert_eq!(mirrored(&mut appliance), 94);
@@ -168,12 +169,12 @@ fn a_new_view_does_not_fill_the_buckets_of_sessions_that_stay() {
 #[test]
 fn odd_policing_is_refused() {
     for (rate_limit, sample) in [
-        (limit(0, 0), None),
-        (limit(999, 0), None),
-        (limit(0, 1_000_000_001), None),
+        (Some(limit(0, 0)), None),
+        (Some(limit(999, 0)), None),
+        (Some(limit(0, 1_000_000_001)), None),
         (None, Some(16_385)),
     ] {
         assert_eq!(policed(rate_limit, sample).faults().len(), 6);
     }
-    assert_eq!(policed(limit(1000, 1), Some(16_384)).faults(), Vec::<String>::new());
+    assert_eq!(policed(Some(limit(1000, 1)), Some(16_384)).faults(), Vec::<String>::new());
 }
