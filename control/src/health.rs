@@ -35,6 +35,7 @@ use crate::config::{HealthCheck, Tool};
 pub use board::Board;
 use board::MemberKey;
 pub use echo::EchoSockets;
+pub use gauge::UNABLE;
 use rounds::Rounds;
 
 /// What was found, by tool and by address of the member. Members that are not in it count as well.

@@ -8,6 +8,7 @@
 //!  linetap up: starts and feeds linetapd (daemon), which keeps the data plane supplied
 //!  report: the counters of both ways, as JSON and as tables, and whether they add up
 //!  service: the only writer of what the API makes; ec2: its wire; store: where it stays
+//!  health: whether tools take copies, asked again and again, for service and status
 //!  server: who calls the EC2 API is proven (ec2::auth) and written down (audit), then answered
 //!  client: the other end of that API, by socket or HTTP, for the CLI
 //!  apply: a template made true by that API; export: what there is, as a template

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use common::process::Background;
 use common::stand_in::StandIn;
-use common::{CONFIG, TEMPLATE, with};
+use common::{CONFIG, TEMPLATE, checked_config, checked_template, with};
 use engine::snapshot::{Cause, Health, MemberHealth, MemberSpec};
 use nix::sys::signal::Signal;
 
@@ -82,27 +82,6 @@ fn faulty_files_are_told_at_once() {
     assert!(daemon.log().contains("t.yaml:1: Resources must be a table"), "{}", daemon.log());
 }
 
-/// A load balancer of two tools on addresses of the loopback interface, whose port is asked.
-fn put_checked(dir: &Path, port: u16) {
-    let config = with(CONFIG, "\"192.0.2.1/24\", \"2001:db8::1/64\"", "\"127.0.0.1/8\"");
-    let config = with(&config, "gateway = [\"192.0.2.254\"]\n", "");
-    let config = with(&config, "address = \"192.0.2.10\"", "address = \"127.0.0.10\"");
-    let members = "members = [{ address = \"127.0.0.2\" }, { address = \"127.0.0.3\" }]";
-    let checked = format!(
-        "{members}\nall_down = \"skip\"\nhealth_check = {{ protocol = \"tcp\", port = {port}, \
-         interval = 0.1, timeout = 0.1, healthy_threshold = 2, unhealthy_threshold = 2 }}"
-    );
-    let config = with(
-        &config,
-        "members = [{ address = \"192.0.2.11\" }, { address = \"2001:db8::11\" }]",
-        &checked,
-    );
-    fs::write(dir.join("c.toml"), config).unwrap();
-    let balancer = "NetworkLoadBalancerArn: arn:nlb";
-    fs::write(dir.join("t.yaml"), with(TEMPLATE, "NetworkInterfaceId: eni-tool", balancer))
-        .unwrap();
-}
-
 /// What each member takes, in the next snapshot in which that is as wanted.
 fn members_as(stand_in: &StandIn, wanted: [MemberHealth; 2]) -> Vec<MemberSpec> {
     loop {
@@ -125,7 +104,8 @@ fn tools_are_checked_and_what_was_found_outlives_the_daemon() {
     let dir = dir.path();
     let first_tool = TcpListener::bind("127.0.0.2:0").unwrap();
     let port = first_tool.local_addr().unwrap().port();
-    put_checked(dir, port);
+    fs::write(dir.join("c.toml"), checked_config(&["127.0.0.2", "127.0.0.3"], port)).unwrap();
+    fs::write(dir.join("t.yaml"), checked_template()).unwrap();
     let stand_in = StandIn::start(&dir.join("dp.sock"));
     let daemon = start(dir);
     let first = stand_in.next_snapshot().targets.swap_remove(0).members;
@@ -143,9 +123,9 @@ fn tools_are_checked_and_what_was_found_outlives_the_daemon() {
     assert_eq!([first[0].health, first[1].health], [Active, Down], "as it was found before");
     assert_eq!(first[1].checked, members[1].checked);
 
-    let _second_tool = TcpListener::bind(("127.0.0.3", port)).unwrap();
+    let second_tool = TcpListener::bind(("127.0.0.3", port)).unwrap();
     members_as(&stand_in, [Active, Active]);
-    drop((first_tool, _second_tool));
+    drop((first_tool, second_tool));
     members_as(&stand_in, [Down, Down]);
     daemon.wait_for("tool arn:nlb: no member is healthy; copies to it are skipped", 1);
     assert_eq!(daemon.log().matches("is unhealthy").count(), 2, "once for each transition");

@@ -68,6 +68,9 @@ const HEALTHY_THRESHOLD: u8 = 5;
 const UNHEALTHY_THRESHOLD: u8 = 2;
 const THRESHOLDS: RangeInclusive<u8> = 2..=10;
 const SECONDS: RangeInclusive<f64> = 0.1..=300.0;
+/// The kernel asks three times, a second each, until it tells that no host is there (`ucast_solicit` and
+/// `mcast_solicit`, arp(7)); to a VXLAN probe, which silence answers, that has to be told in time.
+const TIMEOUT_VXLAN_MIN: Duration = Duration::from_secs(4);
 /// The longest `Path` of ELB.
 const PATH_BYTES_MAX: usize = 1024;
 
@@ -92,6 +95,14 @@ pub(super) fn read(table: Table<'_>, vxlan_port: u16) -> Option<HealthCheck> {
                 ),
             );
         }
+    }
+    if protocol == Some(Protocol::Vxlan) && timeout < TIMEOUT_VXLAN_MIN {
+        let key = if table.has("timeout") { "timeout" } else { "interval" };
+        table.fault(
+            table.line_of(key),
+            "silence is the answer to vxlan, and it takes 3 seconds until the kernel finds that \
+             nobody is there; let timeout and interval have at least 4 seconds",
+        );
     }
     let threshold = |key, usual| table.integer(key, &THRESHOLDS).map_or(usual, |it| it.value);
     let healthy_threshold = threshold("healthy_threshold", HEALTHY_THRESHOLD);
@@ -144,4 +155,32 @@ fn path(table: &Table<'_>) -> String {
     };
     table.fault(line, format!("path {} {why}", quoted(value)));
     ROOT.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Mode, read};
+    use crate::fault::FaultSink;
+
+    fn faults(check: &str) -> Vec<String> {
+        let text = format!(
+            "[[port]]\nname = \"tool\"\ndevice = \"net_null0\"\naddress = [\"192.0.2.1/24\"]\n\
+             [[tool]]\nid = \"arn:nlb\"\nport = \"tool\"\nmembers = [{{ address = \"192.0.2.2\" }}]\n\
+             health_check = {{ protocol = {check} }}\n"
+        );
+        let sink = FaultSink::new("");
+        read(&text, Mode::Online, &sink);
+        sink.into_faults().into_iter().map(|fault| fault.message).collect()
+    }
+
+    #[test]
+    fn silence_takes_its_time() {
+        assert_eq!(faults("\"vxlan\""), [""; 0]);
+        assert_eq!(faults("\"vxlan\", interval = 4, timeout = 4"), [""; 0]);
+        assert_eq!(faults("\"icmp\", interval = 0.1, timeout = 0.1"), [""; 0]);
+        for short in ["interval = 3.9", "timeout = 3.9"] {
+            let [fault] = &*faults(&format!("\"vxlan\", {short}")) else { panic!("one fault") };
+            assert!(fault.contains("at least 4 seconds"), "{fault}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ use super::decode::Request;
 use super::encode::Xml;
 use super::error::Error;
 use crate::config::{MEMBERS_MAX, Probe, Tool, WEIGHTS};
+use crate::health::UNABLE;
 use crate::service::{Cause, Expect, Health, HealthState, Leave, Refusal, Registration};
 
 const LIST: &str = "Targets.member";
@@ -176,6 +177,9 @@ impl<'h> Said<'h> {
         match (found, member.health) {
             // Who is down is not told to drain as well: it may do both.
             (Some((Health::Unhealthy(cause), why)), _) => say("unhealthy", code(cause), why),
+            (Some((_, why)), _) if why.starts_with(UNABLE) => {
+                say("unavailable", "Elb.InternalError", why)
+            }
             (_, MemberHealth::Draining) => {
                 say("draining", leaving, "Target deregistration is in progress")
             }
@@ -202,6 +206,5 @@ fn code(cause: Cause) -> &'static str {
         Cause::Timeout => "Target.Timeout",
         Cause::Failed => "Target.FailedHealthChecks",
         Cause::WrongStatus => "Target.ResponseCodeMismatch",
-        Cause::OwnFault => "Elb.InternalError",
     }
 }

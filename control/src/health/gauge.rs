@@ -16,7 +16,7 @@ pub(super) enum Outcome {
 }
 
 /// What stands before the reason when a check could not be made.
-pub(super) const UNABLE: &str = "can't be checked: ";
+pub const UNABLE: &str = "can't be checked: ";
 
 /// What is said of a member from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]

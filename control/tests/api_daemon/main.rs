@@ -9,6 +9,7 @@ mod crash;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +17,8 @@ use std::process::Command;
 use common::linetapd;
 use common::process::{Background, wait_for};
 use common::stand_in::StandIn;
-use common::{CONFIG, TEMPLATE, with};
+use common::{CONFIG, TEMPLATE, checked_config, checked_template, with};
+use engine::snapshot::MemberHealth;
 use nix::sys::signal::Signal;
 
 /// The files of an API on a free port.
@@ -249,4 +251,34 @@ fn a_store_of_somebody_else_is_left_alone() {
     let mut daemon = Background::start(&mut linetapd::command(dir), &dir.join("log"));
     assert_eq!(daemon.end().code(), Some(1));
     wait_for(|| daemon.log().contains("is no store of linetap"), || daemon.log());
+}
+
+#[test]
+fn members_that_come_by_the_api_are_checked_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let tool = TcpListener::bind("127.0.0.2:0").unwrap();
+    let port = tool.local_addr().unwrap().port();
+    put(dir, &checked_config(&["127.0.0.2"], port));
+    fs::write(dir.join("t.yaml"), checked_template()).unwrap();
+    let stand_in = StandIn::start(&dir.join("dp.sock"));
+    let daemon = start(dir, &["--template", "t.yaml"]);
+    let elb = |query: &str| ask(dir, &format!("{query}&TargetGroupArn=arn:nlb"));
+    let (status, body) = elb("RegisterTargets&Targets.member.1.Id=127.0.0.3");
+    assert_eq!(status, 200, "{body}");
+    daemon.wait_for("tool arn:nlb: 127.0.0.3 is unhealthy: connection refused", 1);
+    let is_down = |body: &str| {
+        let (_, of_second) = body.split_once("127.0.0.3").unwrap();
+        text(of_second, "State") == "unhealthy"
+    };
+    wait_for(|| is_down(&elb("DescribeTargetHealth").1), || daemon.log());
+    let (_, body) = elb("DescribeTargetHealth");
+    assert_eq!(text(&body, "State"), "healthy", "the first one: {body}");
+    assert!(
+        body.contains("Target.FailedHealthChecks") && body.contains("connection refused"),
+        "{body}"
+    );
+    let members = stand_in.last_snapshot().unwrap().targets.swap_remove(0).members;
+    let health: Vec<_> = members.iter().map(|member| member.health).collect();
+    assert_eq!(health, [MemberHealth::Active, MemberHealth::Down]);
 }

@@ -118,3 +118,24 @@ fn only(loaded: Result<Loaded, Vec<String>>, file: &str) -> String {
     assert_eq!(place.split(':').next(), Some(file));
     message.to_owned()
 }
+
+/// [`CONFIG`] with a load balancer, `arn:nlb`, of these tools on addresses of the loopback interface,
+/// all of which are asked at one port, ten times a second.
+pub(crate) fn checked_config(members: &[&str], port: u16) -> String {
+    let config = with(CONFIG, "\"192.0.2.1/24\", \"2001:db8::1/64\"", "\"127.0.0.1/8\"");
+    let config = with(&config, "gateway = [\"192.0.2.254\"]\n", "");
+    let config = with(&config, "address = \"192.0.2.10\"", "address = \"127.0.0.10\"");
+    let members: Vec<_> = members.iter().map(|it| format!("{{ address = \"{it}\" }}")).collect();
+    let checked = format!(
+        "members = [{}]\nall_down = \"skip\"\nhealth_check = {{ protocol = \"tcp\", port = {port}, \
+         interval = 0.1, timeout = 0.1, healthy_threshold = 2, unhealthy_threshold = 2 }}",
+        members.join(", ")
+    );
+    let passage = "members = [{ address = \"192.0.2.11\" }, { address = \"2001:db8::11\" }]";
+    with(&config, passage, &checked)
+}
+
+/// [`TEMPLATE`] with that load balancer as its target.
+pub(crate) fn checked_template() -> String {
+    with(TEMPLATE, "NetworkInterfaceId: eni-tool", "NetworkLoadBalancerArn: arn:nlb")
+}

@@ -356,8 +356,6 @@ pub enum Cause {
     Failed,
     /// Another HTTP status than one that is wanted: `Target.ResponseCodeMismatch`.
     WrongStatus,
-    /// We could not ask: `Elb.InternalError`.
-    OwnFault,
 }
 
 /// What a member takes.
