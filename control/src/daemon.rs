@@ -230,7 +230,7 @@ impl Daemon<'_> {
         match &mut self.stage {
             Stage::Empty => return Ok(()),
             Stage::Files(filed) => self.ward.follow(filed.tools(), &known)?,
-            Stage::Office(office) => self.ward.follow(&office.tools(), &known)?,
+            Stage::Office(office) => self.ward.follow(&office.tools_to_check(), &known)?,
         }
         self.heed_health();
         Ok(())

@@ -266,15 +266,18 @@ fn what_checks_find_is_published_once_and_shown_in_words_of_elb() {
     };
     let healthy = state(Health::Healthy, "");
     let taken = bench.dataplane.taken();
-    bench.service.set_health(found([state(Health::Initial, ""), healthy.clone()])).unwrap();
-    assert_eq!(bench.dataplane.taken(), taken, "all of them count as well already");
+    let all_well = found([state(Health::Initial, ""), healthy.clone()]);
+    bench.service.set_health(all_well.clone()).unwrap();
+    assert_eq!(bench.dataplane.taken(), taken + 1, "all of them count as well, and it is told");
+    bench.service.set_health(all_well).unwrap();
+    assert_eq!(bench.dataplane.taken(), taken + 1, "nothing else was found");
     let shown = done(&bench, "DescribeTargetHealth");
     assert_eq!(texts(&shown, "State"), ["initial", "healthy"]);
     assert_eq!(texts(&shown, "HealthCheckPort"), ["8080", "8080"]);
 
     let down = state(Health::Unhealthy(Cause::WrongStatus), "HTTP 503");
     bench.service.set_health(found([down, healthy])).unwrap();
-    assert_eq!(bench.dataplane.taken(), taken + 1);
+    assert_eq!(bench.dataplane.taken(), taken + 2);
     assert_eq!(in_force(&bench)[0].2, MemberHealth::Down);
     let shown = done(&bench, "DescribeTargetHealth&Targets.member.1.Id=192.0.2.12");
     let said = ["State", "Reason", "Description", "Since"].map(|name| text(&shown, name));

@@ -55,7 +55,7 @@ impl Office {
         let service = Arc::new(service);
         let tools = service.watch_tools();
         let mut office = Self { service, api, server: None, trouble: None, tools };
-        let tools = office.tools();
+        let tools = office.tools_to_check();
         ward.follow(&tools, &uplink.known_health())?;
         let findings = ward.findings();
         ward.tell(&tools, &findings);
@@ -112,15 +112,20 @@ impl Office {
     }
 
     /// The tools with their members as they are now.
-    pub(super) fn tools(&mut self) -> Vec<Tool> {
-        self.tools.mark_unchanged();
+    pub(super) fn tools(&self) -> Vec<Tool> {
         // A service that has failed answers nobody, and there is nobody to check.
         self.service.tools().unwrap_or_default()
     }
 
-    /// True when tools may have other members than when they were asked for last.
+    /// True when tools may have other members than those that are checked.
     pub(super) fn has_other_tools(&self) -> bool {
         self.tools.has_changed().unwrap_or(false)
+    }
+
+    /// The tools whose members are to be checked from now on.
+    pub(super) fn tools_to_check(&mut self) -> Vec<Tool> {
+        self.tools.mark_unchanged();
+        self.tools()
     }
 
     /// Puts in force what the checks of members have found.

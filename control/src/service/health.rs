@@ -25,7 +25,7 @@ impl Service {
     }
 
     /// Takes over what all checks have found, in place of what they had found before. In force when this
-    /// returns, if it makes a difference to any member; not stored. May block like every change. Errors:
+    /// returns, if it is anything else than before; not stored. May block like every change. Errors:
     /// it is not in force yet, and will be.
     ///
     /// Cost: that of a change that leaves rules as they are.

@@ -259,6 +259,7 @@ fn members_that_come_by_the_api_are_checked_as_well() {
     let dir = dir.path();
     let tool = TcpListener::bind("127.0.0.2:0").unwrap();
     let port = tool.local_addr().unwrap().port();
+    std::thread::spawn(move || tool.incoming().for_each(drop));
     put(dir, &checked_config(&["127.0.0.2"], port));
     fs::write(dir.join("t.yaml"), checked_template()).unwrap();
     let stand_in = StandIn::start(&dir.join("dp.sock"));
