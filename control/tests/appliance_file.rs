@@ -373,11 +373,16 @@ fn a_tool_has_members_with_weights_and_a_health_check_with_the_defaults_of_targe
     let interval = Duration::from_millis(200);
     assert_eq!((short.interval, short.timeout), (interval, interval), "no longer than that");
     assert_eq!((short.probe, short.unhealthy_threshold), (Probe::Tcp { port: 22 }, 3));
-    let other = tool("affinity = \"hosts\"\ninner = true\nsticky = true\nall_down = \"skip\"");
+    let other = tool(
+        "affinity = \"hosts\"\ninner = true\nsticky = true\nsticky_flows = 1024\n\
+         sticky_idle = 60\nall_down = \"skip\"",
+    );
     let balance = BalanceSpec {
         affinity: Affinity::Hosts,
         inner: true,
         sticky: true,
+        sticky_flows: 1024,
+        sticky_idle_s: 60,
         all_down: AllDown::Skip,
     };
     assert_eq!(other.balance, balance);

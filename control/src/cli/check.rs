@@ -126,14 +126,20 @@ fn balance(target: &TargetSpec) -> String {
     if target.members.len() < 2 {
         return String::new();
     }
-    let BalanceSpec { affinity, inner, sticky, all_down } = target.balance;
-    let mut words = vec![match affinity {
-        Affinity::Flow => "each flow to one member",
-        Affinity::Hosts => "all flows of two hosts to one member",
-    }];
-    words.extend(inner.then_some("by the packet inside of tunnels"));
-    words.extend(sticky.then_some("sticky"));
-    words.extend((all_down == AllDown::Skip).then_some("none while all are down"));
+    let BalanceSpec { affinity, inner, sticky, sticky_flows, sticky_idle_s, all_down } =
+        target.balance;
+    let mut words = vec![
+        match affinity {
+            Affinity::Flow => "each flow to one member",
+            Affinity::Hosts => "all flows of two hosts to one member",
+        }
+        .to_owned(),
+    ];
+    words.extend(inner.then(|| "by the packet inside of tunnels".to_owned()));
+    words.extend(
+        sticky.then(|| format!("sticky ({sticky_flows} flows for each worker, {sticky_idle_s} s)")),
+    );
+    words.extend((all_down == AllDown::Skip).then(|| "none while all are down".to_owned()));
     format!(", {}", words.join(", "))
 }
 

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use engine::snapshot::{Affinity, AllDown, BalanceSpec, MemberSpec};
+use engine::flow_table::{FLOWS_MAX, FLOWS_MIN, IDLE_S_MAX};
+use engine::snapshot::{Affinity, AllDown, BalanceSpec, MemberSpec, STICKY_FLOWS, STICKY_IDLE_S};
 use engine::units::Mac;
 
 use super::members::{MEMBERS_MAX, WEIGHTS, member_at};
@@ -141,7 +142,8 @@ fn member(table: &Table<'_>, port: Option<&Port>, mode: Mode) -> Option<MemberSp
 
 /// How flows find their member. Errors go to the table: a tool of one address has no choice to make.
 fn balance(table: &Table<'_>) -> BalanceSpec {
-    const KEYS: [&str; 5] = ["affinity", "inner", "sticky", "all_down", "weight"];
+    const KEYS: [&str; 7] =
+        ["affinity", "inner", "sticky", "sticky_flows", "sticky_idle", "all_down", "weight"];
     if !table.has("members") {
         for key in KEYS.into_iter().filter(|key| table.has(key)) {
             let message = format!("{key} is for tools with members; remove it, or write members");
@@ -156,7 +158,12 @@ fn balance(table: &Table<'_>) -> BalanceSpec {
         affinity: table.choice("affinity", &affinities).unwrap_or_default(),
         inner: table.flag("inner").unwrap_or_default(),
         sticky: table.flag("sticky").unwrap_or_default(),
+        sticky_flows: table
+            .integer("sticky_flows", &(FLOWS_MIN..=FLOWS_MAX))
+            .map_or(STICKY_FLOWS, |flows| flows.value),
+        sticky_idle_s: table
+            .integer("sticky_idle", &(1..=IDLE_S_MAX))
+            .map_or(STICKY_IDLE_S, |seconds| seconds.value),
         all_down: table.choice("all_down", &policies).unwrap_or_default(),
-        ..BalanceSpec::default()
     }
 }
