@@ -80,27 +80,7 @@ fn summarize(loaded: &Loaded, warnings: usize, out: &mut impl Write) -> io::Resu
         }
     }
     for target in targets {
-        let kind = match target.kind {
-            TargetKind::Interface => "interface",
-            TargetKind::LoadBalancer => "load balancer",
-        };
-        let balance = balance(target);
-        writeln!(out, "  target {}: {kind}, by port {}{balance}", target.id, port(target.port))?;
-        for member in &target.members {
-            let way = match member.neighbor {
-                NeighborSpec::Fixed(mac) => format!("at {mac}"),
-                NeighborSpec::Resolve(via) if via == member.address => "resolved".to_owned(),
-                NeighborSpec::Resolve(via) => format!("by gateway {via}"),
-            };
-            let weight = match member.weight {
-                1 => String::new(),
-                other => format!(", weight {other}"),
-            };
-            writeln!(out, "    {} from {}, {way}{weight}", member.address, member.source)?;
-        }
-        if let Some(check) = check_of(loaded, &target.id) {
-            writeln!(out, "    checked {}", check_words(check))?;
-        }
+        summarize_target(loaded, target, out)?;
     }
     let mut counts: HashMap<FilterIndex, usize> = HashMap::new();
     for rule in rules.iter() {
@@ -117,6 +97,33 @@ fn summarize(loaded: &Loaded, warnings: usize, out: &mut impl Write) -> io::Resu
             session.number,
             session.vni.value()
         )?;
+    }
+    Ok(())
+}
+
+/// Tells where the copies to one target go.
+fn summarize_target(loaded: &Loaded, target: &TargetSpec, out: &mut impl Write) -> io::Result<()> {
+    let port = loaded.snapshot.ports.get(target.port.at()).map_or("?", |it| &it.name);
+    let kind = match target.kind {
+        TargetKind::Interface => "interface",
+        TargetKind::LoadBalancer => "load balancer",
+    };
+    let balance = balance(target);
+    writeln!(out, "  target {}: {kind}, by port {}{balance}", target.id, port)?;
+    for member in &target.members {
+        let way = match member.neighbor {
+            NeighborSpec::Fixed(mac) => format!("at {mac}"),
+            NeighborSpec::Resolve(via) if via == member.address => "resolved".to_owned(),
+            NeighborSpec::Resolve(via) => format!("by gateway {via}"),
+        };
+        let weight = match member.weight {
+            1 => String::new(),
+            other => format!(", weight {other}"),
+        };
+        writeln!(out, "    {} from {}, {way}{weight}", member.address, member.source)?;
+    }
+    if let Some(check) = check_of(loaded, &target.id) {
+        writeln!(out, "    checked {}", check_words(check))?;
     }
     Ok(())
 }
