@@ -15,7 +15,7 @@ pub use latency::latency;
 pub use laws::violations;
 pub use text::{Change, to_text};
 
-/// How a member is, in a word of ELBv2's `TargetHealth`.
+/// How a member is, in a word of ELB's `TargetHealth`.
 fn health_word(health: Health) -> &'static str {
     match health {
         Health::Initial => "initial",

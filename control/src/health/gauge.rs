@@ -58,7 +58,7 @@ impl Gauge {
             Outcome::Unable(why) => {
                 let was_blind = std::mem::replace(&mut self.is_blind, true);
                 let reason = format!("{UNABLE}{why}");
-                return (!was_blind).then(|| Finding { state: self.finding.state, reason });
+                return (!was_blind).then_some(Finding { state: self.finding.state, reason });
             }
         };
         let was_blind = std::mem::take(&mut self.is_blind);

@@ -123,7 +123,7 @@ impl FlowTable {
 
 impl Entry {
     #[inline]
-    fn lives(&self, now_s: u16) -> bool {
+    fn lives(self, now_s: u16) -> bool {
         self.tool != ToolName::NONE && self.until_s.wrapping_sub(now_s) <= IDLE_S_MAX
     }
 }

@@ -347,7 +347,7 @@ pub enum Health {
     Unhealthy(Cause),
 }
 
-/// Why a member is unhealthy, as far as ELB has a word for it (ELBv2 `TargetHealth`).
+/// Why a member is unhealthy, as far as ELB has a word for it (`TargetHealth` of its API).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     /// No answer in time: `Target.Timeout`.

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::super::gauge::Outcome;
 
-/// The success codes of target groups (ELBv2 `Matcher` of a Network Load Balancer).
+/// The success codes of target groups (`Matcher` of a Network Load Balancer).
 const HEALTHY: RangeInclusive<u16> = 200..=399;
 /// More than headers need that are read for their first line.
 const HEAD_BYTES_MAX: usize = 16 << 10;

@@ -131,18 +131,14 @@ impl Sticky {
         let by_table = Found { path: chosen, is_moved: false };
         let Some(&name) = self.names.get(usize::from(chosen)) else { return by_table };
         let idle_s = if is_long { self.tcp_idle_s } else { self.other_idle_s };
-        match flows.tool_of(flow_id ^ self.salt, idle_s, name) {
-            // Nearly always.
-            Some(tool) if *tool == name => by_table,
-            Some(tool) => match self.kept(*tool, hash) {
-                Some(path) => Found { path, is_moved: false },
-                None => {
-                    *tool = name;
-                    Found { path: chosen, is_moved: true }
-                }
-            },
-            None => by_table,
+        // Nearly always it is the table's.
+        let found = flows.tool_of(flow_id ^ self.salt, idle_s, name);
+        let Some(tool) = found.filter(|tool| **tool != name) else { return by_table };
+        if let Some(path) = self.kept(*tool, hash) {
+            return Found { path, is_moved: false };
         }
+        *tool = name;
+        Found { path: chosen, is_moved: true }
     }
 
     /// The path to a tool; `None` where that keeps no flows, or has gone.
