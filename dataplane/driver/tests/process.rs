@@ -214,6 +214,13 @@ fn a_killed_one_goes_on_with_the_last_snapshot_without_control() {
         client.await_report("polling", |report| {
             report.live.as_ref().is_some_and(|live| live.workers[0].polls > 0)
         });
+        let is_controlled = |report: &Report| report.live.as_ref().unwrap().is_controlled;
+        assert!(!is_controlled(&client.report()), "who only asks controls nothing");
+        let mut control = dataplane.connect();
+        assert_eq!(control.send(&nulls(8)), [""; 0]);
+        assert!(is_controlled(&client.report()));
+        drop(control);
+        client.await_report("control is gone", |report| !is_controlled(report));
         assert_eq!(dataplane.stop().0, Some(0));
     });
 }
