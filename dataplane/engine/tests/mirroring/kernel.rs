@@ -75,9 +75,8 @@ fn a_flood_at_the_tool_port_is_looked_at_seldom_while_the_wire_has_frames() {
     let view = Arc::clone(appliance.roster.view());
     let (roster, mut ends) = Roster::new(snapshot, &view);
     appliance.roster = roster;
-    let tools = [None, None, None, None];
-    appliance.worker =
-        Worker::new(lanes, vec![None, Some(wan), None, None], tools.into(), ends.remove(0));
+    let tools = vec![None, None, None, None];
+    appliance.worker = Worker::new(lanes, vec![None, Some(wan), None, None], tools, ends.remove(0));
     let (mut appliance, _kernel) = with_kernel(appliance);
     for _ in 0..ROUNDS {
         appliance.worker.poll();
