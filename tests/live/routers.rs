@@ -125,15 +125,16 @@ impl<'lab> Routers<'lab> {
         let file = self.lab.run_dir().join("appliance.toml");
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, text.replacen("[[tool]]", &tools, 1)).unwrap();
-        // Neighbours that don't answer are found out within a second, not half a minute.
+        // Neighbours that don't answer are found out within some seconds, not half a minute; those of a busy
+        // machine answer late.
         for family in ["ipv4", "ipv6"] {
             let of = |name: &str, value: u32| format!("net.{family}.neigh.tool0.{name}={value}");
             let all = [
                 of("base_reachable_time_ms", 500),
                 of("delay_first_probe_time", 0),
-                of("retrans_time_ms", 100),
-                of("ucast_solicit", 2),
-                of("mcast_solicit", 2),
+                of("retrans_time_ms", 200),
+                of("ucast_solicit", 3),
+                of("mcast_solicit", 3),
             ];
             sysctl(&format!("{}-appliance", self.lab.name()), &all.each_ref().map(String::as_str));
         }

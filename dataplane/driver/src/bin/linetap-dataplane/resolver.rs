@@ -219,7 +219,10 @@ async fn read(kernel: &Handle, nexthops: &Nexthops, tools: &[Wanted]) -> Result<
     if tools.is_empty() {
         return Ok(known);
     }
-    let interfaces = Interfaces::read(kernel).await?;
+    let mut of_ports: Vec<u32> = tools.iter().map(|tool| tool.interface).collect();
+    of_ports.sort_unstable();
+    of_ports.dedup();
+    let interfaces = Interfaces::read(kernel, &of_ports).await?;
     let neighbours = Neighbours::read(kernel).await?;
     let mut unresolved = Vec::new();
     for tool in tools {

@@ -10,11 +10,12 @@ use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{
-    InfoData, InfoVlan, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage, VlanProtocol,
+    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage,
+    VlanProtocol,
 };
 use rtnetlink::{Error, Handle};
 
-/// All interfaces, by index.
+/// The interfaces of ports and VLAN devices, by index.
 #[derive(Debug, Default)]
 pub(super) struct Interfaces(HashMap<u32, Interface>);
 
@@ -32,11 +33,23 @@ pub(super) struct Interface {
 }
 
 impl Interfaces {
-    /// Reads all.
-    pub(super) async fn read(kernel: &Handle) -> Result<Self, Error> {
+    /// Reads those of ports, and all VLAN devices. Others are not even asked for: there may be thousands.
+    pub(super) async fn read(kernel: &Handle, of_ports: &[u32]) -> Result<Self, Error> {
         let mut all = Self::default();
+        for &index in of_ports {
+            let mut answer = std::pin::pin!(kernel.link().get().match_index(index).execute());
+            match answer.try_next().await {
+                Ok(message) => message.iter().for_each(|message| all.add_link(message)),
+                // It is gone.
+                Err(Error::NetlinkError(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let mask = vec![LinkExtentMask::SkipStats];
-        let links = kernel.link().get().set_filter_mask(AddressFamily::Unspec, mask);
+        let mut links = kernel.link().get().set_filter_mask(AddressFamily::Unspec, mask);
+        // A kernel that knows no such devices tells of all.
+        let kind = LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Vlan)]);
+        links.message_mut().attributes.push(kind);
         let mut dump = std::pin::pin!(links.execute());
         while let Some(message) = dump.try_next().await? {
             all.add_link(&message);
