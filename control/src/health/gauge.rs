@@ -68,7 +68,7 @@ impl Gauge {
             (_, Health::Healthy) => self.healthy_threshold,
             (_, _) => self.unhealthy_threshold,
         };
-        self.against = if needed == 0 { 0 } else { self.against.saturating_add(1) };
+        self.against = self.against.saturating_add(1);
         if self.against < needed {
             return was_blind.then(|| self.finding.clone());
         }
