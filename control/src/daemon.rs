@@ -183,7 +183,7 @@ impl Daemon<'_> {
                     let Texts { config, template } = *texts;
                     self.judge(load::from_texts(&config, &template, self.sources, 0));
                 }
-                Ok(Event::Health) => self.heed_health(),
+                Ok(Event::Health) => drop(self.heed_health()),
                 Err(RecvTimeoutError::Timeout) => self.look(),
             }
         }
@@ -207,7 +207,7 @@ impl Daemon<'_> {
         match (&mut self.stage, api) {
             (Stage::Office(office), Some(api)) => {
                 let moved = office.move_to(loaded, api);
-                return moved.and(self.check());
+                return moved.and(self.check().map(drop));
             }
             (_, Some(api)) => {
                 let store = loaded.appliance.state_dir.join(STORE_NAME);
@@ -217,27 +217,28 @@ impl Daemon<'_> {
             (_, None) => {
                 self.close();
                 self.stage = Stage::Files(Box::new(Filed::new(loaded)));
-                self.check()?;
-                self.send();
+                if !self.check()? {
+                    self.send();
+                }
             }
         }
         Ok(())
     }
 
-    /// Has the members checked that there are now. Errors: that can't be done.
-    fn check(&mut self) -> Result<(), Failure> {
+    /// Has the members checked that there are now. True when what the files say was sent for what is
+    /// known of them. Errors: that can't be done.
+    fn check(&mut self) -> Result<bool, Failure> {
         let known = self.uplink.known_health();
         match &mut self.stage {
-            Stage::Empty => return Ok(()),
+            Stage::Empty => return Ok(false),
             Stage::Files(filed) => self.ward.follow(filed.tools(), &known)?,
             Stage::Office(office) => self.ward.follow(&office.tools_to_check(), &known)?,
         }
-        self.heed_health();
-        Ok(())
+        Ok(self.heed_health())
     }
 
-    /// Puts in force what the checks have found.
-    fn heed_health(&mut self) {
+    /// Puts in force what the checks have found. True when the files' snapshot was sent for it.
+    fn heed_health(&mut self) -> bool {
         let findings = self.ward.findings();
         match &mut self.stage {
             Stage::Empty => {}
@@ -245,6 +246,7 @@ impl Daemon<'_> {
                 self.ward.tell(filed.tools(), &findings);
                 if filed.set_health(&findings) {
                     self.send();
+                    return true;
                 }
             }
             Stage::Office(office) => {
@@ -252,6 +254,7 @@ impl Daemon<'_> {
                 office.set_health(findings);
             }
         }
+        false
     }
 
     /// Has our files lie in the directories that we were told.
