@@ -157,8 +157,8 @@ fn read_tagged(
 mod tests {
     use super::*;
 
-    fn vlan(number: u16) -> Option<VlanId> {
-        Some(VlanId::try_from(number).unwrap())
+    fn vlan(number: u16) -> VlanId {
+        VlanId::try_from(number).unwrap()
     }
 
     #[test]
@@ -167,12 +167,12 @@ mod tests {
         let tagged = |tag: [u8; 4]| [&frame[..12], &tag, &frame[12..]].concat();
         // Priority and drop eligibility do not count.
         for tag in [[0x81, 0, 0, 7], [0x81, 0, 0xf0, 7]] {
-            assert_eq!(untagged(&mut tagged(tag), vlan(7)).unwrap(), frame);
+            assert_eq!(untagged(&mut tagged(tag), Some(vlan(7))).unwrap(), frame);
         }
         for tag in [[0x81, 0, 0, 8], [0x81, 0, 1, 7], [0x88, 0xa8, 0, 7], [8, 0, 0, 7]] {
-            assert_eq!(untagged(&mut tagged(tag), vlan(7)), None, "{tag:?}");
+            assert_eq!(untagged(&mut tagged(tag), Some(vlan(7))), None, "{tag:?}");
         }
-        assert_eq!(untagged(&mut frame[..15].to_vec(), vlan(7)), None);
+        assert_eq!(untagged(&mut frame[..15].to_vec(), Some(vlan(7))), None);
         let as_it_is = tagged([0x81, 0, 0, 8]);
         assert_eq!(untagged(&mut as_it_is.clone(), None).unwrap(), as_it_is);
     }
@@ -185,12 +185,12 @@ mod tests {
             Some(60)
         };
         let mut place = [0; 64];
-        assert_eq!(read_tagged(&mut place, vlan(4094), read), Some(64));
+        assert_eq!(read_tagged(&mut place, Some(vlan(4094)), read), Some(64));
         assert_eq!(place[12..16], [0x81, 0, 0x0f, 0xfe]);
-        assert_eq!(untagged(&mut place, vlan(4094)).unwrap(), frame);
+        assert_eq!(untagged(&mut place, Some(vlan(4094))).unwrap(), frame);
         let mut place = [0; 64];
         assert_eq!(read_tagged(&mut place, None, read), Some(60));
         assert_eq!(place[..60], frame);
-        assert_eq!(read_tagged(&mut place, vlan(1), |_| None), None);
+        assert_eq!(read_tagged(&mut place, Some(vlan(1)), |_| None), None);
     }
 }
