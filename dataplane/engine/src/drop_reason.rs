@@ -43,7 +43,8 @@ reasons! {
         /// The worker of the frame's flow is another than the one that received it, and did not keep
         /// up: as many frames as may were waiting for it ([`crate::spreader`]).
         WorkerCongested = "worker_congested",
-        /// The frame came in on a port that is neither in a link nor a span (a tool port).
+        /// The frame came in on a port that is neither in a link nor a span (a tool port), and the kernel
+        /// has no part in it, or the frame is longer than its interface there takes.
         NotTapped = "not_tapped",
         /// It came in on a tool port and was given to the kernel, as all is there that is no copy.
         ToKernel = "to_kernel",

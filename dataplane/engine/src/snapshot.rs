@@ -461,7 +461,7 @@ pub enum Role {
     Wire(PortIndex),
     /// They are only looked at.
     Tap,
-    /// They are nobody's: a tool port.
+    /// They are the kernel's, if anybody's: a tool port.
     Idle,
 }
 
