@@ -77,7 +77,7 @@ impl Mover {
 
     /// Moves frames until `stop` is set, and then what the worker has given before.
     pub fn run(mut self, stop: &AtomicBool) {
-        let mut quiet = 0;
+        let (mut quiet, mut is_gone) = (0, false);
         while !stop.load(Ordering::Acquire) {
             let received = self.receive();
             let is_moving = self.send() > 0 || received > 0;
@@ -88,13 +88,28 @@ impl Mover {
             if quiet < PAUSES {
                 thread::sleep(PAUSE);
             } else if self.side.has_room() {
-                self.tap.wait(REST);
+                self.await_frame(&mut is_gone);
             } else {
                 // The worker stands still: what the kernel sends waits in the interface's own queue.
                 thread::sleep(REST);
             }
         }
         while self.receive() > 0 {}
+    }
+
+    /// Waits for the interface to send; what is gone for good is told once.
+    fn await_frame(&self, is_gone: &mut bool) {
+        if self.tap.wait(REST) {
+            return;
+        }
+        if !core::mem::replace(is_gone, true) {
+            log::error!(
+                "the interface {} has been deleted: the kernel has no part in this tool port until \
+                 linetap-dataplane is restarted",
+                self.tap.interface().name()
+            );
+        }
+        thread::sleep(REST);
     }
 
     /// Lets the interface receive what came in on the tool port.

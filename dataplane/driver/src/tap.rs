@@ -76,10 +76,45 @@ impl Tap {
         (&self.file).read(place)
     }
 
-    /// Waits until the interface sends something, not longer than that (whole milliseconds).
-    pub fn wait(&self, limit: Duration) {
+    /// Waits until the interface sends something, not longer than that (whole milliseconds). False, at
+    /// once, when it is gone: somebody has deleted it.
+    pub fn wait(&self, limit: Duration) -> bool {
         let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::ZERO);
+        let mut polled = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
         // Interrupted, the wait is over.
-        let _ = poll(&mut [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)], limit);
+        let _ = poll(&mut polled, limit);
+        let found = polled.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+        !found.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+    use nix::sched::{CloneFlags, unshare};
+    use nix::unistd::Uid;
+
+    #[test]
+    fn an_interface_that_somebody_deletes_is_not_waited_for() {
+        if !Uid::effective().is_root() {
+            eprintln!("left out: a TAP interface takes root");
+            return;
+        }
+        // A thread may have a network namespace of its own.
+        let of_its_own = thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            let tap = Tap::create("gone").unwrap();
+            assert!(tap.wait(Duration::from_millis(1)));
+            let deleted = Command::new("ip").args(["link", "del", "gone"]).status().unwrap();
+            assert!(deleted.success());
+            let begun = Instant::now();
+            assert!(!tap.wait(Duration::from_secs(5)));
+            assert!(begun.elapsed() < Duration::from_secs(5), "told at once");
+        });
+        of_its_own.join().unwrap();
     }
 }

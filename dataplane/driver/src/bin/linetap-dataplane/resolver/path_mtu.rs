@@ -12,6 +12,9 @@ use super::{Known, Wanted};
 
 /// After so long the larger size is tried again (RFC 1191 §6.3, RFC 8201 §4).
 const KEPT: Duration = Duration::from_mins(10);
+/// A way is not lowered again sooner: who forges errors that say a little less each time makes no flood of
+/// views and lines. A true one is said again by the next copy that is too big.
+const SETTLED: Duration = Duration::from_millis(100);
 /// IP MTUs below are not believed: no tool port may have one (RFC 8200 §5; of IPv4 what every host
 /// must take, RFC 791 §3.1).
 const MIN_V4: u16 = 576;
@@ -53,8 +56,12 @@ impl PathMtus {
             if error.dst_port != vxlan_port || error.src != source {
                 continue;
             }
+            let key = (tool.port, tool.address);
+            if self.0.get(&key).is_some_and(|it| it.until > now + (KEPT - SETTLED)) {
+                continue;
+            }
             let learned = Learned { mtu, until: now + KEPT };
-            let last = self.0.insert((tool.port, tool.address), learned);
+            let last = self.0.insert(key, learned);
             // What is found again after it was forgotten is no news for people.
             if last.is_none_or(|last| last.mtu != mtu) {
                 log::info!(
@@ -202,6 +209,21 @@ mod tests {
         assert_eq!(learned.next_end(later), Some(end));
         assert_eq!(mtu(&learned, 0, end), None);
         assert_eq!(learned.next_end(end), None);
+    }
+
+    #[test]
+    fn errors_that_say_less_and_less_are_heeded_now_and_then() {
+        let (mut learned, now) = (PathMtus::default(), Instant::now());
+        let mut heeded = 0;
+        for ms in 0..900 {
+            let mut known = Known::default();
+            let at = now + Duration::from_millis(ms);
+            learned.apply(&tools(), &mut known, at);
+            let len = usize::from(mtu(&learned, 0, at).unwrap_or(1500));
+            let said = TooBig { len, ..error(0, 1499 - u32::try_from(ms).unwrap()) };
+            heeded += u32::from(learned.hear(&said, 4789, &tools(), &known, at));
+        }
+        assert_eq!(heeded, 9);
     }
 
     #[test]

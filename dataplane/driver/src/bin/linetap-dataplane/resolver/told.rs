@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use engine::neighbors::Way;
+use engine::neighbors::{Hop, Way};
 use engine::units::PortIndex;
 use tokio::time::Instant;
 
@@ -70,8 +70,9 @@ impl<F: Fn(Known)> Told<F> {
 fn is_better(old: &Way, new: &Way) -> bool {
     let works = |way: &Way| way.hops.iter().any(|hop| hop.mac.is_some());
     let is_new = |way: &Way| {
-        let is_known = |via| old.hops.iter().any(|hop| hop.via == via);
-        way.hops.iter().all(|hop| !is_known(hop.via))
+        let is_known =
+            |new: &Hop| old.hops.iter().any(|hop| (hop.via, hop.vlan) == (new.via, new.vlan));
+        way.hops.iter().all(|hop| !is_known(hop))
     };
     works(old) && !works(new) && !new.hops.is_empty() && is_new(new)
 }
@@ -81,7 +82,6 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use engine::neighbors::Hop;
     use engine::units::Mac;
 
     const TOOL: (PortIndex, IpAddr) =
@@ -115,6 +115,15 @@ mod tests {
         // But not for ever.
         assert_eq!(told(&[(0, &old), (5, &new), (54, &new)]).len(), 1);
         assert_eq!(told(&[(0, &old), (5, &new), (55, &new)]), [old, new]);
+    }
+
+    #[test]
+    fn a_gateway_of_the_same_address_in_another_vlan_is_another_one() {
+        let (old, mut new) = (known(&[("fe80::1", true)]), known(&[("fe80::1", false)]));
+        for way in new.neighbors.values_mut() {
+            way.hops[0].vlan = Some(100.try_into().unwrap());
+        }
+        assert_eq!(told(&[(0, &old), (5, &new)]), [old.clone()]);
     }
 
     #[test]

@@ -86,8 +86,10 @@ fn source(tool: &Wanted, route: &Route, interfaces: &Interfaces) -> Option<IpAdd
     if let Some(address) = route.source.filter(|&address| is_here(address)) {
         return Some(address);
     }
-    let next = route.hops.first()?;
-    let via = next.via.unwrap_or(tool.address);
+    let via_of = |hop: &RouteHop| hop.via.unwrap_or(tool.address);
+    // In any order that the kernel lists them in, the same one.
+    let next = route.hops.iter().min_by_key(|hop| (via_of(hop), hop.interface))?;
+    let via = via_of(next);
     let candidates = || {
         let usable = interfaces.addresses(&of_port);
         usable.filter(|net| reaches(net.addr(), tool.address))
@@ -193,6 +195,16 @@ mod tests {
         let expected = [Hop::only(ip("192.0.2.8"), Some(ROUTER)), Hop::only(ip("192.0.2.9"), None)];
         assert_eq!(way.hops, expected);
         assert_eq!(unresolved, [(PORT, ip("192.0.2.9"))]);
+    }
+
+    #[test]
+    fn the_order_in_which_next_hops_are_listed_does_not_matter() {
+        let hops = vec![to(PORT, Some("203.0.113.9")), to(PORT, Some("192.0.2.9"))];
+        let turned = hops.iter().rev().cloned().collect();
+        let [one, other] =
+            [hops, turned].map(|hops| way_by("10.9.0.1", Some(by(hops)), &Neighbours::default()).0);
+        assert_eq!(one, other);
+        assert_eq!(one.source, Some(ip("192.0.2.1")));
     }
 
     #[test]
