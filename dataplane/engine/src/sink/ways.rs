@@ -22,9 +22,10 @@ impl Sink<'_> {
     ) {
         match (self.header, self.strips) {
             (Some(Encap::V4(header)), false) => {
+                let whole = self.whole_len_max;
                 for turn in 0..self.left as u8 {
                     let wanted = copies.wanted::<false>(turn);
-                    self.copy(tool, header, &mut frames[copies.frame(turn)], wanted);
+                    self.copy(tool, header, whole, &mut frames[copies.frame(turn)], wanted);
                 }
             }
             _ => {
@@ -45,8 +46,9 @@ impl Sink<'_> {
     ) {
         match (self.header, self.strips) {
             (Some(Encap::V4(header)), false) => {
+                let whole = self.whole_len_max;
                 for (turn, frame) in (0..).zip(frames) {
-                    self.give(tool, header, frame, copies.wanted::<false>(turn));
+                    self.give(tool, header, whole, frame, copies.wanted::<false>(turn));
                 }
             }
             _ => {
@@ -66,8 +68,10 @@ impl Sink<'_> {
         wanted: Wanted,
     ) {
         let wanted = self.heed(wanted);
-        match self.header {
-            Some(encap) => with_header!(encap, header => self.copy(tool, header, frame, wanted)),
+        match self.way(tool, wanted) {
+            Some((encap, whole)) => {
+                with_header!(encap, header => self.copy(tool, header, whole, frame, wanted));
+            }
             None => self.copy_any(tool, frame, wanted),
         }
     }
@@ -95,8 +99,10 @@ impl Sink<'_> {
         wanted: Wanted,
     ) {
         let wanted = self.heed(wanted);
-        match self.header {
-            Some(encap) => with_header!(encap, header => self.give(tool, header, frame, wanted)),
+        match self.way(tool, wanted) {
+            Some((encap, whole)) => {
+                with_header!(encap, header => self.give(tool, header, whole, frame, wanted));
+            }
             None => self.give_any(tool, frame, wanted),
         }
     }
@@ -116,11 +122,12 @@ impl Sink<'_> {
         &mut self,
         tool: &mut ToolPort<D>,
         header: &H,
+        whole_len_max: usize,
         frame: &mut D::Mbuf,
         wanted: Wanted,
     ) {
         let len = frame.len();
-        if wanted.strip == 0 && len <= self.whole_len_max {
+        if wanted.strip == 0 && len <= whole_len_max {
             if len >= self.share_len_min && self.share(tool, header, frame, wanted) {
                 return;
             }
@@ -188,13 +195,14 @@ impl Sink<'_> {
         &mut self,
         tool: &mut ToolPort<D>,
         header: &H,
+        whole_len_max: usize,
         mut frame: D::Mbuf,
         wanted: Wanted,
     ) {
         let inner_len = frame.len();
         if frame.is_contiguous()
             && wanted.strip == 0
-            && inner_len <= self.whole_len_max
+            && inner_len <= whole_len_max
             && copy::put_header(&mut frame, header, inner_len as u16, wanted.flow_hash)
         {
             self.push(tool, frame, inner_len, 0);
