@@ -32,6 +32,10 @@ pub enum Case {
     Spread,
     /// They are sent on, and copied for one of three sessions.
     Three,
+    /// They are sent on, and each is copied for one of four tools.
+    Four,
+    /// As four, and flows stay at their tool.
+    Sticky,
 }
 
 impl FromStr for Case {
@@ -46,6 +50,8 @@ impl FromStr for Case {
             "prepend" => Self::Prepend,
             "spread" => Self::Spread,
             "three" => Self::Three,
+            "four" => Self::Four,
+            "sticky" => Self::Sticky,
             other => bail!("{other} is no case"),
         })
     }
@@ -97,7 +103,7 @@ pub fn snapshot(case: Case, capture: &str) -> anyhow::Result<Snapshot> {
             macs: if is_span { vec![CLIENT] } else { Vec::new() },
             vlan: None,
         }],
-        targets: vec![target()],
+        targets: vec![target(case)],
         filters: (0..sessions)
             .map(|at| FilterSpec { id: format!("f{at}"), amazon_dns: false })
             .collect(),
@@ -108,18 +114,24 @@ pub fn snapshot(case: Case, capture: &str) -> anyhow::Result<Snapshot> {
     })
 }
 
-fn target() -> TargetSpec {
-    let member = MemberSpec::new(
-        IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)),
-        IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-        NeighborSpec::Fixed(Mac([2, 0, 0, 0, 0x0b, 1])),
-    );
+fn target(case: Case) -> TargetSpec {
+    let member = |at: u8| {
+        MemberSpec::new(
+            IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10 + at)),
+            IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            NeighborSpec::Fixed(Mac([2, 0, 0, 0, 0x0b, 1 + at])),
+        )
+    };
+    let (kind, members) = match case {
+        Case::Four | Case::Sticky => (TargetKind::LoadBalancer, 4),
+        _ => (TargetKind::Interface, 1),
+    };
     TargetSpec {
         id: "t".to_owned(),
         port: PortIndex(2),
-        kind: TargetKind::Interface,
-        members: vec![member],
-        balance: BalanceSpec::default(),
+        kind,
+        members: (0..members).map(member).collect(),
+        balance: BalanceSpec { sticky: case == Case::Sticky, ..BalanceSpec::default() },
     }
 }
 

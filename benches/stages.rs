@@ -4,7 +4,7 @@
 //! `stages CASE BURSTS`: so many bursts of 64 frames from a capture that repeats for ever, as
 //! `scripts/bench` has them, through one worker into null devices. Cases: `forward` (no sessions),
 //! `unmatched` (a session that matches nothing), `copy`, `share`, `prepend`, `three` (sessions),
-//! and `spread`: as `prepend`, but two workers share the one queue, in one thread.
+//! `four` (tools), `sticky` (four tools, at which flows stay), and `spread`: as `prepend`, but two workers share the one queue, in one thread.
 
 #![expect(unreachable_pub, reason = "what it shares with a library is public there")]
 

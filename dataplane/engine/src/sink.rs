@@ -30,7 +30,7 @@ pub(crate) struct Sink<'a> {
     header: Option<&'a Encap>,
     /// Tags are to be left out, and there are some.
     strips: bool,
-    /// Frames that are not longer stay whole, where there is one path; 0 where there are several.
+    /// Frames that are not longer stay whole, where there is one path.
     whole_len_max: usize,
     is_pooled: bool,
     /// Copies from so many bytes on are made by reference.
@@ -149,6 +149,22 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// The outer header of a copy, and how long frames may be that stay whole; `None` where there is none.
+    #[inline]
+    fn way<D: Devices>(
+        &mut self,
+        tool: &mut ToolPort<D>,
+        wanted: Wanted,
+    ) -> Option<(&'a Encap, usize)> {
+        if let Some(encap) = self.header {
+            return Some((encap, self.whole_len_max));
+        }
+        let path = self.session.paths.get(usize::from(wanted.path))?;
+        let encap = path.encap.as_ref()?;
+        self.be_in_run_of(encap.header_len(), tool.outbox_mut(self.is_pooled));
+        Some((encap, path.whole_len_max))
+    }
+
     /// What a copy needs before a buffer is touched; `None` when it can't be had, which is counted.
     fn plan<D: Devices>(
         &mut self,
@@ -177,9 +193,10 @@ impl<'a> Sink<'a> {
     }
 
     /// Begins a new run where the copies before went over the other family.
+    #[inline]
     fn be_in_run_of<D: Devices>(&mut self, header_len: usize, outbox: &mut Outbox<D>) {
-        let Run { session, header_len: before, tally, packets, inner_bytes } = self.run;
-        if header_len != before {
+        if header_len != self.run.header_len {
+            let Run { session, tally, packets, inner_bytes, .. } = self.run;
             outbox.add(tally, packets, inner_bytes);
             self.run = Run::new(session, header_len);
         }

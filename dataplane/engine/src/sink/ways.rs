@@ -22,9 +22,10 @@ impl Sink<'_> {
     ) {
         match (self.header, self.strips) {
             (Some(Encap::V4(header)), false) => {
+                let whole = self.whole_len_max;
                 for turn in 0..self.left as u8 {
                     let wanted = copies.wanted::<false>(turn);
-                    self.copy(tool, header, &mut frames[copies.frame(turn)], wanted);
+                    self.copy(tool, header, whole, &mut frames[copies.frame(turn)], wanted);
                 }
             }
             _ => {
@@ -45,8 +46,9 @@ impl Sink<'_> {
     ) {
         match (self.header, self.strips) {
             (Some(Encap::V4(header)), false) => {
+                let whole = self.whole_len_max;
                 for (turn, frame) in (0..).zip(frames) {
-                    self.give(tool, header, frame, copies.wanted::<false>(turn));
+                    self.give(tool, header, whole, frame, copies.wanted::<false>(turn));
                 }
             }
             _ => {
@@ -70,9 +72,9 @@ impl Sink<'_> {
         wanted: Wanted,
     ) {
         let wanted = self.heed(wanted);
-        match self.header {
-            Some(Encap::V4(header)) => self.copy(tool, header, frame, wanted),
-            Some(Encap::V6(header)) => self.copy(tool, header, frame, wanted),
+        match self.way(tool, wanted) {
+            Some((Encap::V4(header), whole)) => self.copy(tool, header, whole, frame, wanted),
+            Some((Encap::V6(header), whole)) => self.copy(tool, header, whole, frame, wanted),
             // Rarer, and each kind more costs all others.
             _ => self.copy_any(tool, frame, wanted),
         }
@@ -101,9 +103,9 @@ impl Sink<'_> {
         wanted: Wanted,
     ) {
         let wanted = self.heed(wanted);
-        match self.header {
-            Some(Encap::V4(header)) => self.give(tool, header, frame, wanted),
-            Some(Encap::V6(header)) => self.give(tool, header, frame, wanted),
+        match self.way(tool, wanted) {
+            Some((Encap::V4(header), whole)) => self.give(tool, header, whole, frame, wanted),
+            Some((Encap::V6(header), whole)) => self.give(tool, header, whole, frame, wanted),
             // Rarer, and each kind more costs all others.
             _ => self.give_any(tool, frame, wanted),
         }
@@ -124,11 +126,12 @@ impl Sink<'_> {
         &mut self,
         tool: &mut ToolPort<D>,
         header: &H,
+        whole_len_max: usize,
         frame: &mut D::Mbuf,
         wanted: Wanted,
     ) {
         let len = frame.len();
-        if wanted.strip == 0 && len <= self.whole_len_max {
+        if wanted.strip == 0 && len <= whole_len_max {
             if len >= self.share_len_min && self.share(tool, header, frame, wanted) {
                 return;
             }
@@ -196,13 +199,14 @@ impl Sink<'_> {
         &mut self,
         tool: &mut ToolPort<D>,
         header: &H,
+        whole_len_max: usize,
         mut frame: D::Mbuf,
         wanted: Wanted,
     ) {
         let inner_len = frame.len();
         if frame.is_contiguous()
             && wanted.strip == 0
-            && inner_len <= self.whole_len_max
+            && inner_len <= whole_len_max
             && copy::put_header(&mut frame, header, inner_len as u16, wanted.flow_hash)
         {
             self.push(tool, frame, inner_len, 0);

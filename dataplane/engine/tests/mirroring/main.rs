@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 #![expect(unreachable_pub, reason = "a test has no outside")]
 
+mod balancing;
+mod boundaries;
 mod draining;
 mod kernel;
 mod measures;

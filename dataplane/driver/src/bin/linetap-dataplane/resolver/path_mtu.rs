@@ -57,7 +57,7 @@ impl PathMtus {
                 continue;
             }
             let key = (tool.port, tool.address);
-            if self.0.get(&key).is_some_and(|it| it.until > now + (KEPT - SETTLED)) {
+            if self.0.get(&key).is_some_and(|it| it.until + SETTLED > now + KEPT) {
                 continue;
             }
             let learned = Learned { mtu, until: now + KEPT };
