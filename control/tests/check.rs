@@ -54,7 +54,8 @@ fn a_load_balancer_is_summed_up_with_its_members_and_their_check() {
     command.args(["check", "--config", "c.toml", "--template", "t.yaml"]);
     let told = String::from_utf8(command.output().unwrap().stdout).unwrap();
     let want = "  target T: load balancer, by port tool, all flows of two hosts to one member, by the \
-                packet inside of tunnels, sticky, none while all are down\n    \
+                packet inside of tunnels, sticky (65536 flows for each worker, 350 s), none while \
+                all are down\n    \
                 192.0.2.11 from 192.0.2.1, resolved, weight 3\n    \
                 2001:db8::11 from 2001:db8::1, resolved\n    \
                 checked every 2.5 s, with 0.5 s for an answer: HTTP port 80, GET /; down after 2 \

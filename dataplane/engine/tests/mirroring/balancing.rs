@@ -69,7 +69,7 @@ struct Ends {
 /// The ends of flow `n`: both hosts and ports differ from flow to flow.
 fn ends(n: u32) -> Ends {
     let ports = (1024 + (n.wrapping_mul(7919) % 60_000) as u16, 443);
-    Ends { src: 0x0a00_0000 | n, dst: 0xac10_0000 | n % 250, ports }
+    Ends { src: 0x0a00_0000 | n, dst: 0xac10_0000 | (n % 250), ports }
 }
 
 fn reversed(Ends { src, dst, ports }: Ends) -> Ends {
@@ -171,7 +171,9 @@ impl Fleet {
 
 fn counts(tools: &[u8]) -> BTreeMap<u8, usize> {
     let mut counts = BTreeMap::new();
-    tools.iter().for_each(|tool| *counts.entry(*tool).or_default() += 1);
+    for tool in tools {
+        *counts.entry(*tool).or_default() += 1;
+    }
     counts
 }
 
@@ -434,7 +436,9 @@ fn when_all_are_down_all_get_their_flows_or_copies_are_skipped() {
         let before = open.of_flows(0..FLOWS / 10);
         let all = |health| {
             move |spec: &mut Snapshot| {
-                members(spec).iter_mut().for_each(|member| member.health = health);
+                for member in members(spec) {
+                    member.health = health;
+                }
             }
         };
         open.change(all(MemberHealth::Down));
@@ -444,7 +448,7 @@ fn when_all_are_down_all_get_their_flows_or_copies_are_skipped() {
         let mut skip = Fleet::new(spec(balance(AllDown::Skip), &[1; 4]));
         skip.change(all(MemberHealth::Down));
         let frames: Vec<_> = (0..10).map(|n| (n, there(n as u32, TCP).1)).collect();
-        skip.appliance.feed.add(LAN, Cursor::new(capture_of(frames.into_iter())));
+        skip.appliance.feed.add(LAN, Cursor::new(capture_of(frames)));
         skip.appliance.run();
         let report = skip.appliance.report();
         assert_eq!(report.sessions[0].skipped[Skipped::NoMember as usize], 10);

@@ -17,6 +17,7 @@ const INNER_VLAN: u16 = 5;
 const MTU: usize = 1500;
 
 /// One of all the ways in which a frame may come and its copy go.
+#[expect(clippy::struct_excessive_bools, reason = "each with each of the others")]
 #[derive(Debug, Clone, Copy)]
 struct Case {
     over_v6: bool,
