@@ -92,10 +92,8 @@ impl Case {
         let vlans = vlans.map(|vlan| vlan.to_string()).collect::<Vec<_>>().join(",");
         // Over IPv6 it is the inner packet that has an IPv4 length: its own, whatever was cut off.
         let inner_total = self.frame().len() - if self.inner_tag { 18 } else { 14 };
-        let (total, payload) = match self.over_v6 {
-            true => (inner_total, (len - 40).to_string()),
-            false => (len, String::new()),
-        };
+        let (total, payload) =
+            if self.over_v6 { (inner_total, (len - 40).to_string()) } else { (len, String::new()) };
         // 1 is good; over IPv4 there is no UDP checksum.
         let udp_sum = if self.over_v6 { "1" } else { "3" };
         format!("{frame_len}|{vlans}|{total}|{payload}|{}|{udp_sum}|1", inner_len + 16)
