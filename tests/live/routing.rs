@@ -18,6 +18,12 @@ const FLOWS: usize = 64;
 /// Copies of a change that takes longer have not followed it: on an idle machine it takes 10 ms.
 pub(crate) const FOLLOWED_S_MAX: f64 = 1.0;
 
+/// Megabits a second of the flood: what a wire of `net_af_packet` carries on a busy machine, or what is asked
+/// for by `LINETAP_FLOOD_MBIT`.
+fn flood_mbit() -> u32 {
+    std::env::var("LINETAP_FLOOD_MBIT").map_or(15, |mbit| mbit.parse().unwrap())
+}
+
 /// A flood of datagrams from the client to the server.
 pub(crate) struct Flood<'lab> {
     lab: &'lab Lab,
@@ -41,7 +47,7 @@ impl<'lab> Flood<'lab> {
              s = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range({FLOWS})]\n\
              for n in itertools.count(): s[n % {FLOWS}].sendto(bytes(200), ('{SERVER}', 4000))"
         );
-        limit_rate(lab, "client", 15);
+        limit_rate(lab, "client", flood_mbit());
         let in_the_wire_before = in_the_wire(lab);
         let mut client = lab.exec("client", "python3");
         let client = Background::start(client.args(["-c", &flood]), &lab.file("flood.log"));

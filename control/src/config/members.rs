@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+pub use engine::snapshot::MEMBERS_MAX;
 use engine::snapshot::{MemberSpec, NeighborSpec, PortSpec};
 use engine::units::Mac;
 
@@ -13,8 +14,6 @@ use crate::fault::quoted;
 
 /// What a member's weight may be; 0: it gets no flows.
 pub const WEIGHTS: RangeInclusive<u16> = 0..=256;
-/// Members of one tool: as many as a target group has (ELB quotas, "Targets per target group").
-pub const MEMBERS_MAX: usize = 1000;
 
 /// The member at an address, as `port` sends to it, of weight 1. Errors: why it can't be one, with
 /// the remedy; begins with a word of the file.

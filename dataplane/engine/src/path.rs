@@ -9,11 +9,18 @@ use std::sync::Arc;
 use crate::balance::{SLOTS, Taker, maglev, rendezvous};
 use crate::encap::{Encap, Outer, inner_len_max};
 use crate::neighbors::{Hop, Neighbors, Way};
-use crate::snapshot::{AllDown, MemberHealth, MemberSpec, Snapshot, TargetSpec, VxlanSpec};
-use crate::units::{Mac, ToolIndex, VlanId, Vni};
+use crate::snapshot::{
+    AllDown, MEMBERS_MAX, MemberHealth, MemberSpec, Snapshot, TargetSpec, VxlanSpec,
+};
+use crate::units::{Mac, PortIndex, ToolIndex, VlanId, Vni};
 
 pub use steering::Steering;
 use steering::Sticky;
+
+/// Routes of equal cost to one tool that are taken, of those that the kernel has.
+const HOPS_MAX: usize = 63;
+// A path's number has 16 bits.
+const _: () = assert!(HOPS_MAX * MEMBERS_MAX < u16::MAX as usize);
 
 /// One way to one tool, as one session sends by it.
 #[derive(Debug)]
@@ -73,7 +80,7 @@ pub(crate) fn targets(
         let port = &snapshot.ports[spec.port.at()];
         let made_of = Ingredients {
             spec: spec.bare(),
-            ways: spec.members.iter().map(|it| neighbors.way(spec.port, it)).collect(),
+            ways: spec.members.iter().map(|it| way(neighbors, spec.port, it)).collect(),
             first: ToolIndex(first),
             mtu: port.mtu,
             mac: neighbors.port_mac(spec.port),
@@ -87,6 +94,13 @@ pub(crate) fn targets(
         }
     };
     snapshot.targets.iter().enumerate().map(compile).collect()
+}
+
+/// The way to a tool, with so many next hops at most that paths can be numbered.
+fn way(neighbors: &Neighbors, port: PortIndex, member: &MemberSpec) -> Way {
+    let mut way = neighbors.way(port, member);
+    way.hops.truncate(HOPS_MAX);
+    way
 }
 
 impl TargetView {
@@ -105,8 +119,6 @@ impl TargetView {
             }
             paths.extend(way.hops.iter().map(|hop| Path { member, hop: Some(hop.clone()) }));
         }
-        // What has more paths than that has them for nothing.
-        paths.truncate(u16::MAX.into());
         let table = (paths.len() > 1).then(|| {
             let hops: Vec<Vec<Taker>> = made_of.ways.iter().map(usable_hops).collect();
             let path = |slot: usize| {
@@ -147,7 +159,9 @@ impl TargetView {
         let way = &ways[path.member];
         let mtu = way.mtu.map_or(*mtu, |of_path| of_path.min(*mtu));
         let inner_len_max = inner_len_max(mtu, address);
-        let encap = path.hop.as_ref().and_then(|hop| {
+        // A VLAN within the port's own takes two tags, which copies don't have: there is no way by it.
+        let is_usable = |hop: &&Hop| hop.vlan.is_none() || vlan.is_none();
+        let encap = path.hop.as_ref().filter(is_usable).and_then(|hop| {
             let outer = Outer {
                 src_mac: hop.source_mac.unwrap_or(*mac),
                 dst_mac: hop.mac?,
@@ -218,10 +232,10 @@ mod tests {
         Hop { vlan, ..Hop::only(via.parse().unwrap(), mac) }
     }
 
-    /// How many slots each path of a target with one tool has; the tool's way has these hops.
-    fn slots(hops: Vec<Hop>) -> Vec<usize> {
+    /// What a target with one tool is made of; the tool's way has these hops.
+    fn ingredients(hops: Vec<Hop>) -> Ingredients {
         let member = MemberSpec::new(TOOL, TOOL, NeighborSpec::Resolve(TOOL));
-        let made_of = Ingredients {
+        Ingredients {
             spec: TargetSpec {
                 id: "T".to_owned(),
                 port: PortIndex(0),
@@ -235,8 +249,12 @@ mod tests {
             mac: Mac([2, 0, 0, 0, 0, 1]),
             vlan: None,
             udp_port: 4789,
-        };
-        let view = TargetView::new(made_of);
+        }
+    }
+
+    /// How many slots each of these next hops has.
+    fn slots(hops: Vec<Hop>) -> Vec<usize> {
+        let view = TargetView::new(ingredients(hops));
         let mut counts = vec![0; view.paths.len()];
         for slot in 0..SLOTS as u32 {
             counts[usize::from(view.steering.as_ref().unwrap().path(slot))] += 1;
@@ -250,6 +268,23 @@ mod tests {
         let known = |known| vec![hop("192.0.2.8", None, true), hop("192.0.2.9", None, known)];
         assert!(slots(known(true)).into_iter().all(is_half));
         assert_eq!(slots(known(false)), [SLOTS, 0]);
+    }
+
+    #[test]
+    fn on_a_port_in_a_vlan_no_copy_goes_by_a_vlan_within() {
+        let encap = |port_vlan: Option<u16>, hop_vlan| {
+            let member = MemberSpec::new(TOOL, TOOL, NeighborSpec::Resolve(TOOL));
+            let mut made_of = ingredients(vec![hop("192.0.2.8", hop_vlan, true)]);
+            made_of.spec.members = vec![member];
+            made_of.vlan = port_vlan.map(|vlan| VlanId::try_from(vlan).unwrap());
+            let vxlan = VxlanSpec { port: 4789, keep_inner_vlan: false, udp6_zero_checksum: false };
+            let paths = TargetView::new(made_of).paths(&vxlan, Vni::try_from(1).unwrap(), 1500);
+            paths[0].encap.as_ref().map(Encap::header_len)
+        };
+        assert_eq!(encap(None, None), Some(50));
+        assert_eq!(encap(Some(10), None), Some(54));
+        assert_eq!(encap(None, Some(100)), Some(54));
+        assert_eq!(encap(Some(10), Some(100)), None);
     }
 
     #[test]

@@ -300,6 +300,9 @@ pub enum TargetKind {
     LoadBalancer,
 }
 
+/// Members of one target: as many as a target group has (ELB quotas, "Targets per target group").
+pub const MEMBERS_MAX: usize = 1000;
+
 /// One tool behind a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberSpec {

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 
 use foldhash::HashSetExt as _;
 
-use super::{MemberSpec, RateLimit, SAMPLE_MAX, SessionSpec, Snapshot, TargetKind, TargetSpec};
+use super::{
+    MEMBERS_MAX, MemberSpec, RateLimit, SAMPLE_MAX, SessionSpec, Snapshot, TargetKind, TargetSpec,
+};
 use crate::flow_table::{FLOWS_MAX, FLOWS_MIN, IDLE_S_MAX};
 use crate::rule::{FilterRule, NUMBERS, TCP, UDP};
 use crate::units::PortIndex;
@@ -93,7 +95,7 @@ impl Snapshot {
             if self.spans.contains(&target.port) || self.peer(target.port).is_some() {
                 faults.push(format!("target {id}: port \"{}\" is in a link or span", port.name));
             }
-            if target.members.is_empty()
+            if !(1..=MEMBERS_MAX).contains(&target.members.len())
                 || (target.kind == TargetKind::Interface && target.members.len() != 1)
             {
                 faults.push(format!("target {id}: it has {} tools", target.members.len()));
