@@ -76,6 +76,19 @@ fn ping_both_ways(lab: &Lab) {
     }
 }
 
+/// Pings across the wire: each packet's copy reaches the tool. Returns the report after it.
+fn pings_are_mirrored(lab: &Lab, appliance: &Appliance<'_>) -> Report {
+    let before = appliance.settled();
+    let copies = Capture::copies(lab);
+    lab.sh("client", &format!("ping -i 0.05 -c 20 {SERVER}"));
+    let report = appliance.settled();
+    report.assert_conservation();
+    let mirrored = report.mirrored("All") - before.mirrored("All");
+    assert!(mirrored >= 40);
+    copies.finish(mirrored);
+    report
+}
+
 #[test]
 fn the_kernel_resolves_pings_and_serves_by_the_interface_of_a_tool_port() {
     let Some(lab) = raise("kernel_interface = \"lt-tool\"") else { return };
@@ -84,14 +97,7 @@ fn the_kernel_resolves_pings_and_serves_by_the_interface_of_a_tool_port() {
     ping_both_ways(&lab);
     fetch_from_the_appliance(&lab, &[APPLIANCE, "[2001:db8:2::1]"]);
 
-    let before = appliance.settled();
-    let copies = Capture::copies(&lab);
-    lab.sh("client", &format!("ping -i 0.05 -c 20 {SERVER}"));
-    let report = appliance.settled();
-    report.assert_conservation();
-    let mirrored = report.mirrored("All") - before.mirrored("All");
-    assert!(mirrored >= 40);
-    copies.finish(mirrored);
+    let report = pings_are_mirrored(&lab, &appliance);
     assert_eq!(report.0["live"]["ports"]["tool"]["kernel"]["interface"], "lt-tool");
     assert_eq!(kernel(&report, "refused"), 0);
     let ended = |reason: &str| report.number(&format!("/ports/tool/ended/{reason}"));
@@ -253,14 +259,7 @@ fn a_port_that_dpdk_owns_has_the_kernel_for_its_network() {
     wait_for("the neighbor", || appliance.neighbor_macs() == [Some(TOOL_MAC.to_owned())]);
     ping_both_ways(&lab);
     fetch_from_the_appliance(&lab, &["[2001:db8:2::1]"]);
-    let before = appliance.settled();
-    let copies = Capture::copies(&lab);
-    lab.sh("client", &format!("ping -i 0.05 -c 20 {SERVER}"));
-    let report = appliance.settled();
-    report.assert_conservation();
-    let mirrored = report.mirrored("All") - before.mirrored("All");
-    assert!(mirrored >= 40);
-    copies.finish(mirrored);
+    let report = pings_are_mirrored(&lab, &appliance);
     assert_eq!(report.0["live"]["ports"]["tool"]["driver"], "net_memif");
     assert_eq!(report.0["live"]["ports"]["tool"]["kernel"]["interface"], "lt-tool");
     let (status, log) = appliance.stop("TERM");

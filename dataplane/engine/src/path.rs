@@ -6,7 +6,7 @@ mod steering;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use crate::balance::{SLOTS, Taker, maglev, rendezvous};
+use crate::balance::{SLOTS, Taker, maglev};
 use crate::encap::{Encap, Outer, inner_len_max};
 use crate::neighbors::{Hop, Neighbors, Way};
 use crate::snapshot::{
@@ -15,7 +15,7 @@ use crate::snapshot::{
 use crate::units::{Mac, PortIndex, ToolIndex, VlanId, Vni};
 
 pub use steering::Steering;
-use steering::Sticky;
+use steering::{Sticky, hop_tables};
 
 /// Routes of equal cost to one tool that are taken, of those that the kernel has.
 const HOPS_MAX: usize = 63;
@@ -65,8 +65,8 @@ struct Ingredients {
 struct Path {
     /// Place of the tool among the target's members.
     member: usize,
-    /// `None` while there is no way.
-    hop: Option<Hop>,
+    /// Place of the next hop among those of the tool's way, which may have none.
+    hop: usize,
 }
 
 /// The paths of all targets; those that are as in `before` are taken from there.
@@ -114,23 +114,20 @@ impl TargetView {
         let mut firsts = Vec::with_capacity(takers.len());
         for (member, way) in made_of.ways.iter().enumerate().filter(|(at, _)| is_needed(*at)) {
             firsts.push(paths.len());
-            if way.hops.is_empty() {
-                paths.push(Path { member, hop: None });
-            }
-            paths.extend(way.hops.iter().map(|hop| Path { member, hop: Some(hop.clone()) }));
+            paths.extend((0..way.hops.len().max(1)).map(|hop| Path { member, hop }));
         }
+        let hops = hop_tables(&made_of.ways);
         let table = (paths.len() > 1).then(|| {
-            let hops: Vec<Vec<Taker>> = made_of.ways.iter().map(usable_hops).collect();
             let path = |slot: usize| {
                 let member = slots.as_ref().map_or(0, |slots| usize::from(slots[slot]));
-                let hop = rendezvous(&hops[member], slot).unwrap_or(0);
+                let hop = hops[member].as_ref().map_or(0, |hops| usize::from(hops[slot]));
                 u16::try_from(firsts[member] + hop).unwrap_or(0)
             };
             (0..SLOTS).map(path).collect()
         });
         let Ingredients { spec, ways, .. } = &made_of;
         let is_sticky = spec.balance.sticky && !paths.is_empty();
-        let sticky = is_sticky.then(|| Sticky::new(spec, ways, &takers, &firsts));
+        let sticky = is_sticky.then(|| Sticky::new(spec, ways, &takers, &firsts, &hops));
         let is_steered = sticky.is_some() || table.is_some();
         let steering =
             is_steered.then(|| Arc::new(Steering::new(spec, made_of.udp_port, sticky, table)));
@@ -161,7 +158,7 @@ impl TargetView {
         let inner_len_max = inner_len_max(mtu, address);
         // A VLAN within the port's own takes two tags, which copies don't have: there is no way by it.
         let is_usable = |hop: &&Hop| hop.vlan.is_none() || vlan.is_none();
-        let encap = path.hop.as_ref().filter(is_usable).and_then(|hop| {
+        let encap = way.hops.get(path.hop).filter(is_usable).and_then(|hop| {
             let outer = Outer {
                 src_mac: hop.source_mac.unwrap_or(*mac),
                 dst_mac: hop.mac?,
@@ -273,9 +270,7 @@ mod tests {
     #[test]
     fn on_a_port_in_a_vlan_no_copy_goes_by_a_vlan_within() {
         let encap = |port_vlan: Option<u16>, hop_vlan| {
-            let member = MemberSpec::new(TOOL, TOOL, NeighborSpec::Resolve(TOOL));
             let mut made_of = ingredients(vec![hop("192.0.2.8", hop_vlan, true)]);
-            made_of.spec.members = vec![member];
             made_of.vlan = port_vlan.map(|vlan| VlanId::try_from(vlan).unwrap());
             let vxlan = VxlanSpec { port: 4789, keep_inner_vlan: false, udp6_zero_checksum: false };
             let paths = TargetView::new(made_of).paths(&vxlan, Vni::try_from(1).unwrap(), 1500);

@@ -90,10 +90,16 @@ pub struct Found {
 }
 
 impl Sticky {
-    /// `takers` and `firsts` are by member: who takes new flows, and the place of the first path.
-    pub(super) fn new(spec: &TargetSpec, ways: &[Way], takers: &[Taker], firsts: &[usize]) -> Self {
+    /// `takers`, `firsts` and `hops` are by member: who takes new flows, the place of the first path, and
+    /// [`hop_tables`].
+    pub(super) fn new(
+        spec: &TargetSpec,
+        ways: &[Way],
+        takers: &[Taker],
+        firsts: &[usize],
+        hops: &[Option<Arc<[u16]>>],
+    ) -> Self {
         let TargetSpec { id, members, balance, .. } = spec;
-        let mut hops = HopTables::default();
         let (mut by_name, mut names) = (Vec::new(), Vec::new());
         let mut compiled = Vec::new();
         for (at, (member, way)) in members.iter().zip(ways).enumerate() {
@@ -107,7 +113,7 @@ impl Sticky {
                 keeps: member.health != MemberHealth::Down
                     || takers.get(at).is_some_and(|taker| taker.weight > 0),
                 first: firsts.get(at).and_then(|&first| first.try_into().ok()).unwrap_or(0),
-                hops: hops.of(way),
+                hops: hops.get(at).cloned().flatten(),
             });
         }
         by_name.sort_unstable();
@@ -150,21 +156,21 @@ impl Sticky {
     }
 }
 
-/// Which next hop each hash takes, of ways with several; tools mostly have the same ones.
-#[derive(Default)]
-struct HopTables(HashMap<Vec<(IpAddr, u16)>, Arc<[u16]>>);
-
-impl HopTables {
-    fn of(&mut self, way: &Way) -> Option<Arc<[u16]>> {
+/// By way: which next hop each hash takes; `None` where there is one at most.
+pub(super) fn hop_tables(ways: &[Way]) -> Vec<Option<Arc<[u16]>>> {
+    // Tools mostly have the same next hops.
+    let mut tables: HashMap<Vec<(IpAddr, u16)>, Arc<[u16]>> = HashMap::new();
+    let mut of_way = |way| {
         let hops = usable_hops(way);
         if hops.len() < 2 {
             return None;
         }
         let made_of = hops.iter().map(|hop| (hop.address, hop.weight)).collect();
         let of_hash = |hash| rendezvous(&hops, hash).unwrap_or(0) as u16;
-        let table = self.0.entry(made_of).or_insert_with(|| (0..SLOTS).map(of_hash).collect());
+        let table = tables.entry(made_of).or_insert_with(|| (0..SLOTS).map(of_hash).collect());
         Some(Arc::clone(table))
-    }
+    };
+    ways.iter().map(&mut of_way).collect()
 }
 
 /// 32 bits of a target's id, the same in every version (FNV-1a).

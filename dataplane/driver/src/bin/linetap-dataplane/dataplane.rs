@@ -16,7 +16,7 @@ use engine::latency::{Latency, PackedLatency};
 use engine::neighbors::{Hop, Neighbors};
 use engine::report::{HopState, LiveReport, NeighborState, PoolState, PortState, Report};
 use engine::roster::Roster;
-use engine::snapshot::{KernelSpec, MemberSpec, NeighborSpec, Snapshot};
+use engine::snapshot::{KernelSpec, MemberSpec, NeighborSpec, Snapshot, TargetSpec};
 use engine::units::PortIndex;
 use engine::view::View;
 
@@ -199,7 +199,7 @@ impl Dataplane {
     /// The tools whose ways the kernel knows.
     pub(crate) fn wanted(&self) -> Vec<Wanted> {
         let specs = &self.snapshot().ports;
-        let wanted = members(self.snapshot()).filter_map(|(_, port, member)| {
+        let wanted = members(self.snapshot()).filter_map(|(&TargetSpec { port, .. }, member)| {
             let via = match member.neighbor {
                 NeighborSpec::Resolve(via) => Some(via),
                 NeighborSpec::Fixed(_) => None,
@@ -211,10 +211,15 @@ impl Dataplane {
         wanted.collect()
     }
 
+    /// The interface that was made for a port.
+    fn kernel_of(&self, port: PortIndex) -> Option<&KernelPort> {
+        self.kernels.iter().find(|kernel| kernel.port() == port)
+    }
+
     /// The kernel's index of the interface by which it takes part in a port's network: the one that was made
     /// for it, or else the one that it sits on.
     fn kernels_interface(&self, port: PortIndex) -> Option<u32> {
-        let made = self.kernels.iter().find(|kernel| kernel.port() == port);
+        let made = self.kernel_of(port);
         let takes_part = self.snapshot().ports.get(port.at())?.kernel != KernelSpec::None;
         let below = || self.ports.get(port.at())?.interface.as_ref().filter(|_| takes_part);
         made.map(KernelPort::index).or_else(|| below().map(Interface::index))
@@ -223,7 +228,7 @@ impl Dataplane {
     /// Tools that nothing resolves, by port and address: the kernel has no part in their port.
     pub(crate) fn unresolvable(&self) -> Vec<(&str, IpAddr)> {
         let specs = &self.snapshot().ports;
-        let members = members(self.snapshot()).filter_map(|(_, port, member)| {
+        let members = members(self.snapshot()).filter_map(|(&TargetSpec { port, .. }, member)| {
             let resolves = matches!(member.neighbor, NeighborSpec::Resolve(_));
             let is_kernels = self.kernels_interface(port).is_some();
             (resolves && !is_kernels)
@@ -267,7 +272,6 @@ impl Dataplane {
     fn live(&self) -> LiveReport {
         let ports = self.ports.iter().zip(0..).map(|(live, at)| {
             let (link_up, speed_mbps) = live.link();
-            let kernel = self.kernels.iter().find(|kernel| kernel.port() == PortIndex(at));
             PortState {
                 name: live.port.name().to_owned(),
                 driver: live.port.abilities().driver.clone(),
@@ -277,29 +281,28 @@ impl Dataplane {
                 share_len_min: live.share_len_min,
                 losses: live.port.losses(),
                 xstats: live.port.xstats(),
-                kernel: kernel.map(KernelPort::state),
+                kernel: self.kernel_of(PortIndex(at)).map(KernelPort::state),
             }
         });
         let counted = self.roster.tools();
-        let targets = self.snapshot().targets.iter();
-        let members = targets.flat_map(|it| it.members.iter().map(move |member| (it, member)));
-        let neighbors = members.zip(&counted).map(|((target, member), counted)| {
-            let way = self.neighbors.way(target.port, member);
-            let hop = |hop: &Hop| HopState { via: hop.via, mac: hop.mac, vlan: hop.vlan };
-            NeighborState {
-                target: target.id.clone(),
-                address: member.address,
-                source: way.source.unwrap_or(member.source),
-                health: member.health,
-                checked: member.checked.clone(),
-                all_down: target.balance.all_down,
-                weight: member.weight,
-                path_mtu: way.mtu,
-                hops: way.hops.iter().map(hop).collect(),
-                copies: counted.copies,
-                moved_flows: counted.moved_flows,
-            }
-        });
+        let neighbors =
+            members(self.snapshot()).zip(&counted).map(|((target, member), counted)| {
+                let way = self.neighbors.way(target.port, member);
+                let hop = |hop: &Hop| HopState { via: hop.via, mac: hop.mac, vlan: hop.vlan };
+                NeighborState {
+                    target: target.id.clone(),
+                    address: member.address,
+                    source: way.source.unwrap_or(member.source),
+                    health: member.health,
+                    checked: member.checked.clone(),
+                    all_down: target.balance.all_down,
+                    weight: member.weight,
+                    path_mtu: way.mtu,
+                    hops: way.hops.iter().map(hop).collect(),
+                    copies: counted.copies,
+                    moved_flows: counted.moved_flows,
+                }
+            });
         LiveReport {
             uptime_s: self.started.elapsed().as_secs(),
             pid: std::process::id(),
@@ -328,11 +331,9 @@ fn set_to_work(
     Ok((crew, roster))
 }
 
-/// Every member of every target: the target's name, its tool port, the member.
-fn members(snapshot: &Snapshot) -> impl Iterator<Item = (&str, PortIndex, &MemberSpec)> {
-    snapshot.targets.iter().flat_map(|target| {
-        target.members.iter().map(|member| (target.id.as_str(), target.port, member))
-    })
+/// Every member of every target, with its target.
+fn members(snapshot: &Snapshot) -> impl Iterator<Item = (&TargetSpec, &MemberSpec)> {
+    snapshot.targets.iter().flat_map(|target| target.members.iter().map(move |it| (target, it)))
 }
 
 fn packed(latency: &Latency) -> Option<PackedLatency> {
