@@ -1,0 +1,14 @@
+//! The lab: captures put on a wire, traffic made and measured, frames recorded.
+//!
+//! `linetap replay`, `linetap bench` and `linetap capture` ask; the process `linetap-traffic` does, with one
+//! pinned poll-mode worker per core, on the same queues, buffers and devices as the mirroring itself.
+//! Here is what both speak about and everything that needs no device: it runs on [`engine::sim`] too.
+//!
+//! # Reading order
+//! Modules are listed from the bottom up; a module uses only those above it.
+
+pub mod setup;
+pub mod replay;
+pub mod capture;
+pub mod trial;
+pub mod link;

@@ -1,0 +1,146 @@
+//! One trial of a benchmark: a load for a time, and what came back (RFC 2544 §23, RFC 9971 §3.3).
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What is offered, for how long, and what is expected back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialPlan {
+    /// The streams, all at the same time.
+    pub streams: Vec<Stream>,
+    /// Frames per second of each stream; `None`: as many as its port takes.
+    pub load: Option<f64>,
+    /// Each stream sends exactly so many frames in a burst as fast as it can and ends, whatever the load: back to
+    /// back (RFC 9004).
+    pub burst: Option<u64>,
+    /// How long frames are offered, in nanoseconds.
+    pub duration_ns: u64,
+    /// How long stragglers are awaited, in nanoseconds (RFC 2544 §23 waits two seconds).
+    pub wait_ns: u64,
+    /// Which copies of the frames are expected.
+    pub copies: Option<CopyPlan>,
+}
+
+/// Frames from one port to another, through the device under test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stream {
+    /// The port that sends.
+    pub tx: usize,
+    /// The port that receives.
+    pub rx: usize,
+    /// What the frames are.
+    pub frames: Frames,
+}
+
+/// What the frames of a stream are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Frames {
+    /// Made: UDP with a stamp.
+    Made(Made),
+    /// Taken from a capture, in its order, over and over, each with a stamp over its last bytes. Frames too short
+    /// for the stamp are made longer.
+    Capture(PathBuf),
+}
+
+/// Made frames.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Made {
+    /// Frame sizes in the order in which they repeat, in bytes with the Ethernet checksum, as RFC 2544 and RFC 6985
+    /// count; a size stands as often as it is sent.
+    pub sizes: Vec<u16>,
+    /// Flows that they are spread over.
+    pub flows: u32,
+    /// How they are spread.
+    pub spread: Spread,
+    /// IPv6 instead of IPv4.
+    pub is_v6: bool,
+    /// An 802.1Q tag.
+    pub vlan: Option<u16>,
+    /// The frame is in VXLAN of this network (and that much longer).
+    pub vni: Option<u32>,
+    /// Destination address of Ethernet; else that of the receiving port.
+    pub destination_mac: Option<engine::units::Mac>,
+    /// Which pseudo-random order and payload.
+    pub seed: u64,
+}
+
+/// How frames are spread over flows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Spread {
+    /// One after the other.
+    RoundRobin,
+    /// At random, each as likely.
+    Uniform,
+    /// At random, the nth as likely as 1 / n to the power of `exponent`.
+    Zipf {
+        /// Above 0.
+        exponent: f64,
+    },
+}
+
+/// The copies in VXLAN that a mirroring device sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyPlan {
+    /// The port that receives them.
+    pub rx: usize,
+    /// Their UDP port.
+    pub udp_port: u16,
+    /// One copy of every frame is expected in each of these networks.
+    pub vnis: Vec<u32>,
+    /// The inner frame is cut to so many bytes.
+    pub len_max: Option<u16>,
+}
+
+/// What became of a trial.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrialResult {
+    /// By stream.
+    pub streams: Vec<Received>,
+    /// Copies, by network of [`CopyPlan::vnis`].
+    pub copies: Vec<Received>,
+    /// Frames that belong to no stream, by port.
+    pub foreign: Vec<u64>,
+    /// How long frames were offered in truth, in nanoseconds.
+    pub duration_ns: u64,
+    /// What went wrong, a sentence each; empty after a good trial.
+    pub faults: Vec<String>,
+}
+
+/// What was sent of one stream, and what came of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Received {
+    /// Frames that should have been sent: load × duration.
+    pub intended: u64,
+    /// Frames that the port took. What is missing to `intended` counts as lost (RFC 9971 §3.3.7: the duration is not
+    /// stretched).
+    pub sent: u64,
+    /// Frames that came back, each once.
+    pub received: u64,
+    /// Came back more than once: so many too many.
+    pub duplicated: u64,
+    /// Came back behind a later frame of the same flow.
+    pub reordered: u64,
+    /// Came back with other bytes.
+    pub corrupted: u64,
+    /// Bytes that came back.
+    pub bytes: u64,
+    /// Time from send to receive in nanoseconds: an HDR histogram, V2, base64.
+    pub latency: String,
+    /// Difference of latency between following frames of a flow (RFC 3393's IPDV, without sign), likewise.
+    pub jitter: String,
+}
+
+impl Received {
+    /// Frames that should have come and did not.
+    pub fn lost(&self) -> u64 {
+        self.intended.max(self.sent).saturating_sub(self.received)
+    }
+
+    /// Lost of intended, 0 to 1.
+    #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 52 bits")]
+    pub fn loss_ratio(&self) -> f64 {
+        let intended = self.intended.max(self.sent);
+        if intended == 0 { 0.0 } else { self.lost() as f64 / intended as f64 }
+    }
+}
