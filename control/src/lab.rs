@@ -1,0 +1,8 @@
+//! The lab: what `linetap replay`, `linetap capture` and `linetap bench` have in common. They say what shall be
+//! done; [`process`] is the process `linetap-traffic` that does it.
+
+mod interrupt;
+mod process;
+
+pub use interrupt::Interrupt;
+pub use process::{Heed, TrafficError, TrafficProcess};
