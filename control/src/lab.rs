@@ -4,6 +4,8 @@
 pub(crate) mod interfaces;
 mod interrupt;
 mod process;
+pub(crate) mod progress;
+pub(crate) mod replayed;
 pub(crate) mod units;
 
 pub use interrupt::Interrupt;
