@@ -9,6 +9,9 @@ use crate::burst::BURST_MAX;
 use crate::handover::Taker;
 use crate::port::RxQueue;
 
+/// Some drivers hand out no more than this at once however many frames wait: with less, the queue is empty.
+const FULL: usize = BURST_MAX / 4;
+
 /// What tells how full it is.
 pub(crate) trait Fullness {
     /// Whether at least so many of four quarters are full; `None` where it can't tell.
@@ -33,28 +36,15 @@ impl<M> Fullness for Taker<M> {
 #[derive(Debug, Default)]
 pub(crate) struct Relief {
     is_on: bool,
-    /// The device can't tell.
-    is_blind: bool,
 }
 
 impl Relief {
     /// True when no copies are to be made of the `received` frames that have just been taken off `queue`.
-    /// Cost: nothing unless the burst is full; then one question, which looks at one descriptor.
+    /// Cost: nothing where they are few; else one question, which looks at one descriptor.
     #[inline]
     pub(crate) fn is_needed(&mut self, received: usize, queue: &impl Fullness) -> bool {
-        // A burst with room left has emptied the queue.
-        if received < BURST_MAX || self.is_blind {
-            self.is_on = false;
-            return false;
-        }
-        self.ask(queue)
-    }
-
-    fn ask(&mut self, queue: &impl Fullness) -> bool {
         let quarters = if self.is_on { 1 } else { 3 };
-        let is_full = queue.holds_quarters(quarters);
-        self.is_blind = is_full.is_none();
-        self.is_on = is_full.unwrap_or(false);
+        self.is_on = received >= FULL && queue.holds_quarters(quarters).unwrap_or(false);
         self.is_on
     }
 }
@@ -78,16 +68,16 @@ mod tests {
         let steps =
             [(5, false), (6, true), (5, true), (2, true), (1, false), (5, false), (8, true)];
         for (held, expected) in steps {
-            assert_eq!(relief.is_needed(BURST_MAX, &Queue(Some(held))), expected, "{held}");
+            assert_eq!(relief.is_needed(FULL, &Queue(Some(held))), expected, "{held}");
         }
-        assert!(!relief.is_needed(BURST_MAX - 1, &Queue(Some(8))), "the queue was empty");
-        assert!(!relief.is_needed(BURST_MAX, &Queue(Some(5))), "it begins anew");
+        assert!(!relief.is_needed(FULL - 1, &Queue(Some(8))), "the queue was empty");
+        assert!(!relief.is_needed(FULL, &Queue(Some(5))), "it begins anew");
     }
 
     #[test]
-    fn who_cannot_tell_is_asked_once() {
+    fn who_cannot_tell_is_not_full() {
         let mut relief = Relief::default();
-        assert!(!relief.is_needed(BURST_MAX, &Queue(None)));
-        assert!(!relief.is_needed(BURST_MAX, &Queue(Some(8))));
+        assert!(relief.is_needed(FULL, &Queue(Some(8))));
+        assert!(!relief.is_needed(FULL, &Queue(None)));
     }
 }
