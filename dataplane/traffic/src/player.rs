@@ -364,3 +364,6 @@ fn check(plan: &ReplayPlan, faults: &mut Vec<String>) -> Option<bool> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod speed;

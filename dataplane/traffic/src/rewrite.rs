@@ -366,3 +366,6 @@ fn is_routed(packet: &[u8]) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests;

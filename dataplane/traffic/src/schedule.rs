@@ -208,7 +208,7 @@ mod tests {
             let mantissa = u128::from(bits & ((1 << 52) - 1) | 1 << 52);
             let shift = 1075 - (bits >> 52) as u32;
             let exact = ((n * n) << shift) / mantissa;
-            prop_assert_eq!((START + step * n) >> 64, exact);
+            prop_assert!(((START + step * n) >> 64).abs_diff(exact) <= 1);
         }
 
         #[test]

@@ -215,3 +215,6 @@ fn identification(packet: &[u8]) -> Option<u32> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;
