@@ -13,3 +13,8 @@ pub mod replay;
 pub mod capture;
 pub mod trial;
 pub mod link;
+pub mod stamp;
+pub mod flows;
+pub mod frames;
+pub mod load;
+pub mod sequence;
