@@ -18,3 +18,7 @@ pub mod flows;
 pub mod frames;
 pub mod load;
 pub mod sequence;
+pub mod generator;
+pub mod copies;
+pub mod receiver;
+pub mod station;
