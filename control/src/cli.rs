@@ -4,6 +4,7 @@ mod arguments;
 mod devices;
 mod endpoint;
 mod apply;
+mod capture;
 mod check;
 mod completion;
 mod descriptors;
@@ -64,6 +65,8 @@ enum Command {
     Tool(objects::Tool),
     /// Put captures on a wire: at their own times, at a rate, or as fast as it goes.
     Replay(Box<replay::Replay>),
+    /// Record what ports receive.
+    Capture(Box<capture::Capture>),
     /// Print what makes a shell complete these arguments.
     Completion(completion::Completion),
 }
@@ -147,6 +150,7 @@ pub fn run() -> ExitCode {
         Command::Session(session) => session.run(),
         Command::Tool(tool) => tool.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Capture(capture) => capture.run(),
         Command::Completion(completion) => {
             completion.run();
             Ok(())

@@ -54,7 +54,7 @@ pub trait Mbuf: Sized + Debug {
     /// and what would move an end of it fails.
     fn share(&mut self, frame: &mut Self) -> bool;
 
-    /// When the frame was captured, in nanoseconds, where it tells: frames of a device do not, and came
+    /// When the frame was captured, in nanoseconds, where it tells: frames of most devices do not, and came
     /// when they were received.
     #[inline]
     fn time_ns(&self) -> Option<u64> {
