@@ -8,6 +8,7 @@
 //! Modules are listed from the bottom up; a module uses only those above it.
 
 pub mod setup;
+pub mod histogram;
 pub mod replay;
 pub mod capture;
 pub mod trial;
@@ -22,3 +23,12 @@ pub mod flow;
 pub mod split;
 pub mod rewrite;
 pub mod player;
+pub mod stamp;
+pub mod flows;
+pub mod frames;
+pub mod load;
+pub mod sequence;
+pub mod generator;
+pub mod copies;
+pub mod receiver;
+pub mod station;
