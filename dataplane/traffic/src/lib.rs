@@ -22,3 +22,5 @@ pub mod generator;
 pub mod copies;
 pub mod receiver;
 pub mod station;
+pub mod prepare;
+pub mod account;
