@@ -44,3 +44,5 @@ pub mod recording;
 pub mod recorder;
 pub mod capture_files;
 pub mod capture_writer;
+pub mod prepare;
+pub mod account;
