@@ -46,4 +46,5 @@ pub mod daemon;
 pub mod client;
 pub mod apply;
 pub mod export;
+pub mod lab;
 pub mod cli;

@@ -1,0 +1,3 @@
+//! The lab: what `linetap bench` does beside `linetap-traffic`.
+
+pub mod bench;

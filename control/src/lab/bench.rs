@@ -1,0 +1,18 @@
+//! `linetap bench`: what a device carries, by the methods of RFC 2544 and its successors.
+//!
+//! Searches ([`mlr`], [`throughput`], [`back_to_back`], …) are pure: they ask [`trial::Trials`] for trials and
+//! decide by what comes of them.
+
+pub mod trial;
+pub mod rate;
+pub mod sizes;
+pub mod goal;
+pub mod mlr;
+pub mod throughput;
+pub mod loss;
+pub mod latency;
+pub mod back_to_back;
+pub mod soak;
+pub mod reconfiguration;
+#[cfg(test)]
+mod model;
