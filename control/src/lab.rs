@@ -1,3 +1,9 @@
-//! The lab: what `linetap bench` does beside `linetap-traffic`.
+//! The lab: what `linetap replay`, `linetap capture` and `linetap bench` have in common. They say what shall be
+//! done; [`process`] is the process `linetap-traffic` that does it.
 
 pub mod bench;
+mod interrupt;
+mod process;
+
+pub use interrupt::Interrupt;
+pub use process::{Heed, TrafficError, TrafficProcess};
