@@ -8,6 +8,7 @@
 //! Modules are listed from the bottom up; a module uses only those above it.
 
 pub mod setup;
+pub mod histogram;
 pub mod replay;
 pub mod capture;
 pub mod trial;
