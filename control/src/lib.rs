@@ -49,5 +49,4 @@ pub mod daemon;
 pub mod client;
 pub mod apply;
 pub mod export;
-pub mod lab;
 pub mod cli;

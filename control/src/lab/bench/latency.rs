@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use traffic::histogram::{Summary, summary};
 
 use super::trial::{Counts, TrialError, Trials};
 
@@ -26,22 +27,9 @@ pub struct LatencyPlan {
 /// Times of frames, in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Times {
-    /// Frames that were timed.
-    pub frames: u64,
-    /// The shortest.
-    pub min: u64,
-    /// On average.
-    pub mean: f64,
-    /// The median.
-    pub p50: u64,
-    /// Of ten, nine take no longer.
-    pub p90: u64,
-    /// Of a hundred, 99.
-    pub p99: u64,
-    /// Of a thousand, 999.
-    pub p999: u64,
-    /// The longest.
-    pub max: u64,
+    /// In figures.
+    #[serde(flatten)]
+    pub summary: Summary,
     /// Percentile (0 to 100) and nanoseconds, as HdrHistogram's plots have them.
     pub curve: Vec<(f64, u64)>,
 }
@@ -51,14 +39,7 @@ impl Times {
     pub fn of(histogram: &Histogram<u64>) -> Option<Self> {
         let curve = histogram.iter_quantiles(STEPS_PER_HALF);
         (!histogram.is_empty()).then(|| Self {
-            frames: histogram.len(),
-            min: histogram.min(),
-            mean: histogram.mean(),
-            p50: histogram.value_at_quantile(0.5),
-            p90: histogram.value_at_quantile(0.9),
-            p99: histogram.value_at_quantile(0.99),
-            p999: histogram.value_at_quantile(0.999),
-            max: histogram.max(),
+            summary: summary(histogram),
             curve: curve
                 .map(|step| (step.quantile_iterated_to() * 100.0, step.value_iterated_to()))
                 .collect(),
@@ -164,9 +145,10 @@ mod tests {
         assert_eq!(loads, [(10, 100.0), (50, 500.0), (90, 900.0), (100, 1000.0)]);
         for point in &points {
             let latency = point.latency.as_ref().unwrap();
-            assert_eq!((latency.frames, latency.p50), (3, point.load.round() as u64));
-            assert_eq!(point.counts.received, 3 * 2 * latency.p50);
-            assert_eq!(latency.curve.last().unwrap(), &(100.0, latency.max));
+            let summary = latency.summary;
+            assert_eq!((summary.count, summary.p50), (3, point.load.round() as u64));
+            assert_eq!(point.counts.received, 3 * 2 * summary.p50);
+            assert_eq!(latency.curve.last().unwrap(), &(100.0, summary.max));
         }
     }
 }
