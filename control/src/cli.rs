@@ -1,5 +1,7 @@
 //! The command `linetap`: one for everything that a person does.
 
+mod arguments;
+mod devices;
 mod endpoint;
 mod apply;
 mod check;

@@ -2,8 +2,10 @@
 //! done; [`process`] is the process `linetap-traffic` that does it.
 
 pub mod bench;
+pub(crate) mod interfaces;
 mod interrupt;
 mod process;
+pub(crate) mod units;
 
 pub use interrupt::Interrupt;
 pub use process::{Heed, TrafficError, TrafficProcess};
