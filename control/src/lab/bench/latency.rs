@@ -138,8 +138,7 @@ mod tests {
     #[test]
     fn it_is_measured_at_parts_of_the_throughput() {
         let mut device = Slow(Model::ideal(1e6));
-        let plan =
-            LatencyPlan { throughput: 1000.0, duration: Duration::from_secs(2), repeats: 3 };
+        let plan = LatencyPlan { throughput: 1000.0, duration: Duration::from_secs(2), repeats: 3 };
         let points = measure(&plan, &mut device).unwrap();
         let loads: Vec<(u32, f64)> = points.iter().map(|it| (it.percent, it.load)).collect();
         assert_eq!(loads, [(10, 100.0), (50, 500.0), (90, 900.0), (100, 1000.0)]);

@@ -69,7 +69,10 @@ mod tests {
         assert_eq!(percents(&mut Model::ideal(0.75e6)), [100, 90, 80, 70, 60]);
         assert_eq!(percents(&mut Model { background: 0.1, ..Model::ideal(2e6) }).len(), 10);
         // Copies that are lost are no trial without loss.
-        assert_eq!(percents(&mut Model { copies: Some(0.85e6), ..Model::ideal(2e6) }), [100, 90, 80, 70]);
+        assert_eq!(
+            percents(&mut Model { copies: Some(0.85e6), ..Model::ideal(2e6) }),
+            [100, 90, 80, 70]
+        );
     }
 
     #[test]

@@ -266,9 +266,9 @@ impl State<'_> {
         let Bounds { lower, upper } = self.bounds(goal);
         let trials = |load: Option<Whole>| load.and_then(|load| self.measured.get(&load));
         let conditional = trials(lower).zip(lower);
-        let is_near = lower.zip(upper).is_some_and(|(lower, upper)| {
-            is_near(lower, upper, goal.width) || upper - lower == 1
-        });
+        let is_near = lower
+            .zip(upper)
+            .is_some_and(|(lower, upper)| is_near(lower, upper, goal.width) || upper - lower == 1);
         GoalResult {
             goal: goal.clone(),
             lower: lower.map(as_f64),

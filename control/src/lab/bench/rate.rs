@@ -43,7 +43,9 @@ impl Load {
 
 /// A text that is no [`Load`].
 #[derive(Debug, Error)]
-#[error("it is no load; write frames per second (1.5Mpps), bits per second on the wire (10Gbps) or a percentage (90%)")]
+#[error(
+    "it is no load; write frames per second (1.5Mpps), bits per second on the wire (10Gbps) or a percentage (90%)"
+)]
 pub struct BadLoad;
 
 impl FromStr for Load {
@@ -75,7 +77,11 @@ impl FromStr for Load {
         };
         let value = number.trim().parse::<f64>().map_err(|_| BadLoad)? * scale;
         // More than any wire; less than one frame an hour.
-        if value.is_finite() && (1e-3..=1e13).contains(&value) { Ok(of(value)) } else { Err(BadLoad) }
+        if value.is_finite() && (1e-3..=1e13).contains(&value) {
+            Ok(of(value))
+        } else {
+            Err(BadLoad)
+        }
     }
 }
 
@@ -147,7 +153,10 @@ mod tests {
             }
             assert_eq!(read.to_string(), shown);
         }
-        for text in ["", "10", "%", "0%", "101%", "-1%", "pps", "0pps", "infpps", "nanbps", "1e99pps", "10Tbps", "-5pps"] {
+        for text in [
+            "", "10", "%", "0%", "101%", "-1%", "pps", "0pps", "infpps", "nanbps", "1e99pps",
+            "10Tbps", "-5pps",
+        ] {
             assert!(text.parse::<Load>().is_err(), "{text}");
         }
     }

@@ -59,13 +59,19 @@ impl FrameSizes {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadSizes {
     /// Nothing that is known.
-    #[error("{0:?} is no size; write bytes with the checksum (64), imix, imix(aaag) as in RFC 6985, or rfc2544")]
+    #[error(
+        "{0:?} is no size; write bytes with the checksum (64), imix, imix(aaag) as in RFC 6985, or rfc2544"
+    )]
     Unknown(String),
     /// No frame of Ethernet has it.
-    #[error("a frame of {0} bytes is not possible; sizes are {SIZE_MIN} to {SIZE_MAX}, with the checksum")]
+    #[error(
+        "a frame of {0} bytes is not possible; sizes are {SIZE_MIN} to {SIZE_MAX}, with the checksum"
+    )]
     OutOfRange(u32),
     /// A letter without a size.
-    #[error("{letter:?} in {genome:?} has no size; a to j and z (the MTU) have one, others need it: imix({genome},{letter}=1000)")]
+    #[error(
+        "{letter:?} in {genome:?} has no size; a to j and z (the MTU) have one, others need it: imix({genome},{letter}=1000)"
+    )]
     Letter {
         /// The letter.
         letter: char,
@@ -206,9 +212,20 @@ mod tests {
 
     #[test]
     fn every_wrong_entry_is_told() {
-        let faults = parse("63,64,foo,imix(k),imix(),imix(9999a),imix(a3),20000,imix(A,A=1),", 1500);
+        let faults =
+            parse("63,64,foo,imix(k),imix(),imix(9999a),imix(a3),20000,imix(A,A=1),", 1500);
         let told: Vec<String> = faults.unwrap_err().iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        a frame of 63 bytes is not possible; sizes are 64 to 16128, with the checksum
+        "foo" is no size; write bytes with the checksum (64), imix, imix(aaag) as in RFC 6985, or rfc2544
+        'k' in "k" has no size; a to j and z (the MTU) have one, others need it: imix(k,k=1000)
+        "" has no frames; name at least one, as in imix(ag)
+        "9999a" is longer than 4096 frames; shorten it
+        "a3" is no size; write bytes with the checksum (64), imix, imix(aaag) as in RFC 6985, or rfc2544
+        a frame of 20000 bytes is not possible; sizes are 64 to 16128, with the checksum
+        a frame of 1 bytes is not possible; sizes are 64 to 16128, with the checksum
+        "" is no size; write bytes with the checksum (64), imix, imix(aaag) as in RFC 6985, or rfc2544
+        "#);
     }
 
     proptest! {
