@@ -21,5 +21,6 @@ pub mod outcome;
 pub mod progress;
 pub mod runner;
 pub mod run;
+pub mod report;
 #[cfg(test)]
 mod model;
