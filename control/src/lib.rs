@@ -12,6 +12,7 @@
 //!  server: who calls the EC2 API is proven (ec2::auth) and written down (audit), then answered
 //!  client: the other end of that API, by socket or HTTP, for the CLI
 //!  apply: a template made true by that API; export: what there is, as a template
+//!  lab: captures replayed and recorded, benchmarks, by linetap-traffic
 //!  warning: rules that can never match (shadow); explain: why a packet is mirrored, or not
 //! ```
 //! Every reader tells all faults of its file, not the first ([`fault`]). What the data plane gets
@@ -37,6 +38,8 @@ pub mod offline;
 pub mod explain;
 pub mod link;
 pub mod privilege;
+mod sibling;
+pub mod lab;
 pub mod store;
 pub mod service;
 pub mod ec2;

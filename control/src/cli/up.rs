@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use nix::unistd::{Uid, User};
 
@@ -19,6 +19,7 @@ use crate::fault::Faults;
 use crate::link::Dataplane;
 use crate::load::{self, Loaded, Sources};
 use crate::privilege::user_named;
+use crate::sibling::sibling;
 use running::Running;
 
 /// The data plane's state file in `state_dir`.
@@ -144,17 +145,6 @@ fn forget(state: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// A program that is installed beside this one.
-fn sibling(name: &str) -> anyhow::Result<PathBuf> {
-    let own = std::env::current_exe().context("the path of linetap itself is not known")?;
-    let path = own.with_file_name(name);
-    if !path.is_file() {
-        let dir = own.parent().unwrap_or(Path::new("."));
-        bail!("{name} is not beside linetap in {}; build or install it there", dir.display());
-    }
-    Ok(path)
 }
 
 fn dataplane_command(socket: &Path, state: &Path, user: Option<&User>) -> anyhow::Result<Command> {

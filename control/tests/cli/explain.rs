@@ -10,11 +10,11 @@ use assert_cmd::cargo::cargo_bin;
 use control::config::Mode;
 use control::explain::{Explainer, Explanation, Outcome, Reason};
 use control::load::{Sources, load};
-use control::offline::open_capture;
 use engine::drop_reason::{Skipped, Unmirrored};
 use engine::sim::{CaptureReader, capture_of};
 use engine::units::PortIndex;
 use serde_json::{Value, json};
+use traffic::compressed::open as open_capture;
 
 use crate::common;
 

@@ -21,6 +21,7 @@ mod handle;
 pub mod hardware;
 pub mod icmp;
 pub mod kernel;
+pub mod lab;
 mod logging;
 mod mbuf;
 mod memory;

@@ -20,7 +20,7 @@ use crate::spreading::{are_spread, frames_waiting};
 /// Frames that a receive or transmit queue holds: about a hundred microseconds of 10 Gb/s.
 pub const DESCRIPTORS: u16 = 1024;
 /// An Ethernet frame is so much longer than its IP packet: addresses and type, and up to four tags.
-const ETHERNET_LEN_MAX: u32 = 14 + TAGS_LEN_MAX;
+pub(crate) const ETHERNET_LEN_MAX: u32 = 14 + TAGS_LEN_MAX;
 const TAGS_LEN_MAX: u32 = 4 * 4;
 /// What some devices write behind or before the frame: checksum, and tags that they count double.
 const DEVICE_EXTRA: u32 = 12;
@@ -85,7 +85,7 @@ impl PortPlan {
         let role = snapshot.role(index);
         let workers = u16::try_from(snapshot.dataplane.workers.len()).unwrap_or(u16::MAX);
         let frame_len = u32::from(spec.mtu) + ETHERNET_LEN_MAX;
-        let mut buffer_bytes = BUFFER_BYTES_MIN.max(frame_len + DEVICE_EXTRA);
+        let mut buffer_bytes = frame_buffer_bytes(spec.mtu);
         if device.is("af_packet") {
             af_packet::complete(&spec.name, &mut device, spec.mtu, frame_len, workers)?;
             buffer_bytes = buffer_bytes.max(af_packet::buffer_bytes(&device));
@@ -232,6 +232,11 @@ pub fn agree(ports: &mut [PortPlan], abilities: &[&Abilities]) {
     }
 }
 
+/// The bytes that a buffer for frames of that IP MTU holds, behind the headroom.
+pub(crate) fn frame_buffer_bytes(mtu: u16) -> u32 {
+    BUFFER_BYTES_MIN.max(u32::from(mtu) + ETHERNET_LEN_MAX + DEVICE_EXTRA)
+}
+
 /// The name of the kernel's interface that a port needs: a tool port whose frames the kernel does not
 /// see otherwise. `net_null` and captures have nobody at their other end.
 fn kernel_interface(role: Role, spec: &PortSpec, device: &Device) -> Option<String> {
@@ -242,7 +247,7 @@ fn kernel_interface(role: Role, spec: &PortSpec, device: &Device) -> Option<Stri
 
 /// The receive queues of devices that have as many as their arguments make, and whose queues all
 /// receive: what nobody polls is lost.
-fn queues_of(device: &Device) -> Option<u16> {
+pub(crate) fn queues_of(device: &Device) -> Option<u16> {
     if device.is("af_packet") {
         return device.argument("qpairs").and_then(|text| text.parse().ok());
     }
@@ -253,7 +258,7 @@ fn queues_of(device: &Device) -> Option<u16> {
 /// The buffers that a device keeps beside its rings. `net_pcap,infinite_rx=1` keeps the whole capture
 /// in the pool; its records are at least as long as a record's header and the shortest Ethernet
 /// frame. `net_af_xdp` fills a ring of its own size, whatever it is asked for, and as much in flight.
-fn kept_by(device: &Device) -> u32 {
+pub(crate) fn kept_by(device: &Device) -> u32 {
     const RECORD_BYTES_MIN: u64 = 16 + 60;
     const XDP_RINGS: u32 = 2 * 2048;
     if device.is("af_xdp") {

@@ -54,6 +54,11 @@ pub trait Mbuf: Sized + Debug {
     /// and what would move an end of it fails.
     fn share(&mut self, frame: &mut Self) -> bool;
 
+    /// Another handle to the same frame: both hold its buffers, and the last one gives them back. It is held twice
+    /// from then on, as after [`Mbuf::share`].
+    #[must_use]
+    fn again(&mut self) -> Self;
+
     /// When the frame was captured, in nanoseconds, where it tells: frames of a device do not, and came
     /// when they were received.
     #[inline]
@@ -88,6 +93,17 @@ pub trait RxQueue {
     /// Frames that wait to be received, where the device can tell. Not for every round: it may ask
     /// the device.
     fn waiting(&self) -> Option<u32> {
+        None
+    }
+
+    /// Frames that it can hold; 0 where that is not known.
+    fn room(&self) -> u32 {
+        0
+    }
+
+    /// Whether at least `count` frames wait, where the device can tell. For full bursts: it looks at one
+    /// descriptor.
+    fn holds(&self, _count: u32) -> Option<bool> {
         None
     }
 }

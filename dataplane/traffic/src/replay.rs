@@ -30,6 +30,25 @@ pub struct ReplayPlan {
     pub split: Option<Split>,
     /// What is changed in each frame.
     pub rewrites: Rewrites,
+    /// What is done about captures that can't be sent as they are.
+    #[serde(default)]
+    pub reading: Reading,
+}
+
+/// What is done about captures that can't be sent as they are. Without any of it, nothing is sent when
+/// something is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Of a damaged capture, send what comes before the damage.
+    pub until_damage: bool,
+    /// Leave out, and count, frames that no port can send: shorter than an Ethernet header, or longer
+    /// than `frame_len_max`.
+    pub leave_out: bool,
+    /// The longest frame that the ports carry, in bytes without the checksum; `None`: not known.
+    pub frame_len_max: Option<u32>,
+    /// Begin at once, without reading regular files to their end first: totals are not known, and what
+    /// is wrong is found on the way.
+    pub skip_scan: bool,
 }
 
 /// How several captures become one.
@@ -72,6 +91,21 @@ pub enum Layer {
     L1,
     /// The bytes of the frame alone.
     L2,
+}
+
+impl Layer {
+    /// Bytes that a frame of `frame_len` bytes (without its checksum) counts for.
+    pub const fn bytes_of(self, frame_len: usize) -> u64 {
+        /// Without its checksum, so that with it there are 64 (IEEE 802.3 §4A.4.2).
+        const FRAME_LEN_MIN: u64 = 60;
+        /// Preamble and start of frame, checksum, gap.
+        const AROUND: u64 = 8 + 4 + 12;
+        let len = frame_len as u64;
+        match self {
+            Self::L1 => AROUND + if len < FRAME_LEN_MIN { FRAME_LEN_MIN } else { len },
+            Self::L2 => len,
+        }
+    }
 }
 
 /// A second port for one of the two directions.
