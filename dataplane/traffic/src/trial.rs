@@ -90,6 +90,10 @@ pub struct CopyPlan {
     pub vnis: Vec<u32>,
     /// The inner frame is cut to so many bytes.
     pub len_max: Option<u16>,
+    /// By network of `vnis`: only of made frames with these UDP source ports, first and last, are copies expected
+    /// there. Empty: of all frames in all networks.
+    #[serde(default)]
+    pub sources: Vec<[u16; 2]>,
 }
 
 /// What became of a trial.

@@ -119,6 +119,8 @@ impl Bench<'_> {
         let copies = wiring.copies.clone();
         let (process, progress) = (&mut *self.process, &mut *self.progress);
         let mut runner = Runner::new(process, self.interrupt, progress, streams, copies, wait);
+        runner.is_tapped = wiring.is_tapped;
+        runner.witness = device.witness().map_err(TrialError::Failed)?;
         let mut work = Work {
             settings: self.settings,
             ports: self.ports,
@@ -141,7 +143,7 @@ impl Bench<'_> {
                 flows: traffic.flows,
                 spread: traffic.spread,
                 is_v6: traffic.is_v6,
-                vlan: traffic.vlan,
+                vlan: wiring.vlan.or(traffic.vlan),
                 vni: traffic.vni,
                 destination_mac: wiring.destination_mac,
                 seed: traffic.seed,
@@ -235,7 +237,10 @@ impl Work<'_, '_> {
             final_duration,
             duration_sum: final_duration * settings.mlr_trials,
         };
-        let mut goals = vec![goal("NDR", Counted::Wire, NDR), goal("PDR", Counted::Wire, PDR)];
+        let mut goals = Vec::new();
+        if !self.wiring.is_tapped {
+            goals.extend([goal("NDR", Counted::Wire, NDR), goal("PDR", Counted::Wire, PDR)]);
+        }
         if self.wiring.copies.is_some() {
             goals.push(goal("copies NDR", Counted::Copies, NDR));
             goals.push(goal("copies PDR", Counted::Copies, PDR));
