@@ -4,6 +4,7 @@ mod arguments;
 mod devices;
 mod endpoint;
 mod apply;
+mod bench;
 mod check;
 mod completion;
 mod explain;
@@ -60,6 +61,8 @@ enum Command {
     Session(objects::Session),
     /// List tools, and add, change, drain and remove the members that share the flows of one.
     Tool(objects::Tool),
+    /// Measure what a device between two ports carries without loss, and at what latency.
+    Bench(Box<bench::Bench>),
     /// Print what makes a shell complete these arguments.
     Completion(completion::Completion),
 }
@@ -142,6 +145,7 @@ pub fn run() -> ExitCode {
         Command::Rule(rule) => rule.run(),
         Command::Session(session) => session.run(),
         Command::Tool(tool) => tool.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Completion(completion) => {
             completion.run();
             Ok(())

@@ -22,5 +22,6 @@ pub mod outcome;
 pub mod progress;
 pub mod runner;
 pub mod run;
+pub mod report;
 #[cfg(test)]
 mod model;

@@ -1,0 +1,226 @@
+//! `linetap bench`: what a device carries without loss, and at what latency.
+
+mod options;
+
+use std::env;
+use std::fs::{self, File, Permissions};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use engine::units::Mac;
+use jiff::Timestamp;
+use tempfile::Builder;
+use traffic::setup::{OpenPort, PortSetup};
+
+use super::arguments::Arguments;
+use super::devices::{Devices, Found};
+use super::{Failure, complain, say};
+use crate::lab::bench::device::{Device, Pair};
+use crate::lab::bench::host::{Host, wire_speed_mbps};
+use crate::lab::bench::outcome::{Outcome, PortFacts, Settings};
+use crate::lab::bench::progress::Progress;
+use crate::lab::bench::report::{page, table};
+use crate::lab::bench::run::Bench as Benchmark;
+use crate::lab::{Interrupt, TrafficProcess};
+use options::Options;
+
+/// Buffers for frames that are on their way.
+const FRAMES: u32 = 16_384;
+
+/// The command line of `linetap bench`.
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    /// A port, twice: frames leave by the first and come back by the second.
+    #[arg(long = "port", value_name = "NAME", help_heading = "Ports and cores")]
+    ports: Vec<String>,
+    /// Frames also go from the second to the first, as many, at the same time.
+    #[arg(long, help_heading = "Ports and cores")]
+    both_ways: bool,
+    /// Destination address of the frames [default: that of the port where they arrive].
+    #[arg(long, value_name = "MAC", help_heading = "Ports and cores")]
+    destination_mac: Option<String>,
+    #[command(flatten)]
+    devices: Devices,
+    #[command(flatten)]
+    options: Options,
+    /// A command for the shell that gives the device another configuration while frames pass, for
+    /// --method reconfiguration.
+    #[arg(long, value_name = "COMMAND", help_heading = "What is measured")]
+    reconfigure: Option<String>,
+    /// Write everything that was measured, and how, as JSON; - is standard output.
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    json: Option<PathBuf>,
+    /// Write a page with plots, which needs no other file.
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    html: Option<PathBuf>,
+    /// No progress.
+    #[arg(long, help_heading = "Report")]
+    quiet: bool,
+}
+
+/// What is asked for, without faults.
+struct Asked {
+    found: Found,
+    settings: Settings,
+    device: Box<dyn Device>,
+}
+
+impl Bench {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let asked = self.asked()?;
+        for note in &asked.found.notes {
+            complain(note);
+        }
+        let outcome = self.measure(asked)?;
+        self.report(&outcome)?;
+        if outcome.faults.is_empty() {
+            Ok(())
+        } else {
+            Err(anyhow!(outcome.faults.join("\n")).into())
+        }
+    }
+
+    /// Reads the arguments. Errors: all that is wrong with them.
+    fn asked(&self) -> Result<Asked, Failure> {
+        let mut arguments = Arguments::default();
+        if self.ports.len() != 2 {
+            arguments.fault(format!(
+                "--port is given {} times; name two: where frames leave, and where they come back",
+                self.ports.len()
+            ));
+        }
+        let names: Vec<(&str, &str)> =
+            self.ports.iter().map(|name| ("--port", name.as_str())).collect();
+        let found = self.devices.find(&names, true, &mut arguments);
+        let settings = self.options.settings(&found.ports, &mut arguments);
+        let mac = |text: &str| text.parse::<Mac>().ok();
+        let form = "an Ethernet address like 02:00:00:00:00:01";
+        let mac = arguments.read("--destination-mac", self.destination_mac.as_ref(), mac, form);
+        let changes =
+            settings.methods.contains(&crate::lab::bench::outcome::Method::Reconfiguration);
+        match &self.reconfigure {
+            None if changes => arguments.fault(
+                "--method reconfiguration: nothing says how; give --reconfigure with a command",
+            ),
+            Some(_) if !changes => arguments
+                .fault("--reconfigure is for --method reconfiguration; add that, or leave it out"),
+            _ => {}
+        }
+        for (option, file) in [("--json", &self.json), ("--html", &self.html)] {
+            if let Some(why) = file.as_deref().and_then(unwritable) {
+                arguments.fault(format!("{option} {why}"));
+            }
+        }
+        arguments.done()?;
+        let device = Pair {
+            both_ways: self.both_ways,
+            reconfigure: self.reconfigure.clone(),
+            destination_mac: mac,
+        };
+        Ok(Asked { found, settings, device: Box::new(device) })
+    }
+
+    /// Opens the ports and runs everything.
+    fn measure(&self, asked: Asked) -> Result<Outcome, Failure> {
+        let Asked { found, settings, mut device } = asked;
+        let interrupt = Interrupt::watch().context("signals can't be received")?;
+        let mut process = TrafficProcess::start(&interrupt).map_err(anyhow::Error::from)?;
+        let opened = process.open(found.setup(FRAMES)).map_err(anyhow::Error::from)?;
+        let ports = facts(&found.ports, &opened.0);
+        let mut progress = Progress::new(!self.quiet && io::stderr().is_terminal());
+        let (started, clock) = (Timestamp::now(), Instant::now());
+        let mut bench = Benchmark {
+            process: &mut process,
+            interrupt: &interrupt,
+            progress: &mut progress,
+            ports: &ports,
+            settings: &settings,
+        };
+        let (series, mut faults) = bench.run(&mut *device);
+        progress.finish();
+        if let Err(error) = process.finish() {
+            faults.push(error.to_string());
+        }
+        Ok(Outcome {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            dpdk: opened.1,
+            command: env::args().collect(),
+            started: started.to_string(),
+            elapsed_s: clock.elapsed().as_secs_f64(),
+            host: Host::here(),
+            cores: found.cores.clone(),
+            ports,
+            device: device.facts(),
+            settings,
+            series,
+            faults,
+        })
+    }
+
+    /// Writes the report in every form that was asked for. Errors: those of files.
+    fn report(&self, outcome: &Outcome) -> anyhow::Result<()> {
+        let is_stdout =
+            |file: &Option<PathBuf>| file.as_deref().is_some_and(|it| it == Path::new("-"));
+        if !is_stdout(&self.json) && !is_stdout(&self.html) {
+            say(&table::render(outcome));
+        }
+        if let Some(file) = &self.json {
+            let text =
+                serde_json::to_string_pretty(outcome).context("the report can't be written")?;
+            write(file, &format!("{text}\n"))?;
+        }
+        if let Some(file) = &self.html {
+            write(file, &page::render(outcome))?;
+        }
+        Ok(())
+    }
+}
+
+fn facts(setups: &[PortSetup], opened: &[OpenPort]) -> Vec<PortFacts> {
+    let fact = |(setup, opened): (&PortSetup, &OpenPort)| PortFacts {
+        name: setup.name.clone(),
+        device: setup.device.clone(),
+        driver: opened.driver.clone(),
+        mac: opened.mac.to_string(),
+        speed_mbps: wire_speed_mbps(&setup.device, opened.speed_mbps),
+    };
+    setups.iter().zip(opened).map(fact).collect()
+}
+
+/// Why a file can't be written, as far as it is known beforehand: a sentence.
+fn unwritable(file: &Path) -> Option<String> {
+    if file == Path::new("-") {
+        return None;
+    }
+    let dir = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let shown = file.display();
+    if file.is_dir() {
+        return Some(format!("{shown}: it is a directory; name a file"));
+    }
+    (!dir.is_dir())
+        .then(|| format!("{shown}: there is no directory {}; make it first", dir.display()))
+}
+
+/// Writes a file whole or not at all; what is no ordinary file is written to as it is.
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    let failed = || format!("{}: it can't be written", file.display());
+    if file == Path::new("-") {
+        return io::stdout().lock().write_all(text.as_bytes()).context("standard output");
+    }
+    if fs::metadata(file).is_ok_and(|it| !it.is_file()) {
+        let mut file = File::create(file).with_context(failed)?;
+        return file.write_all(text.as_bytes()).with_context(failed);
+    }
+    let dir = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // What a new file gets, less what the umask takes.
+    let permissions = Permissions::from_mode(0o666);
+    let draft = Builder::new().prefix(".linetap-").permissions(permissions).tempfile_in(dir);
+    let mut draft = draft.with_context(failed)?;
+    draft.write_all(text.as_bytes()).with_context(failed)?;
+    draft.persist(file).map_err(|error| error.error).with_context(failed)?;
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! An [`super::outcome::Outcome`] for people: tables for a terminal, and a page with plots.
+
+pub mod figures;
+pub mod table;
+mod plot;
+mod plots;
+pub mod page;
