@@ -81,7 +81,7 @@ pub(super) struct Options {
     vxlan: Option<String>,
     /// Frames of a capture, over and over, instead of made ones.
     #[arg(long, value_name = "FILE", help_heading = "Frames")]
-    capture: Option<PathBuf>,
+    pub(super) capture: Option<PathBuf>,
     /// Which pseudo-random order and payload [default: 1].
     #[arg(long, value_name = "NUMBER", help_heading = "Frames")]
     seed: Option<String>,
