@@ -7,10 +7,12 @@ mod apply;
 mod bench;
 mod check;
 mod completion;
+mod descriptors;
 mod explain;
 mod export;
 mod mirror;
 mod objects;
+mod replay;
 mod status;
 mod up;
 
@@ -61,6 +63,8 @@ enum Command {
     Session(objects::Session),
     /// List tools, and add, change, drain and remove the members that share the flows of one.
     Tool(objects::Tool),
+    /// Put captures on a wire: at their own times, at a rate, or as fast as it goes.
+    Replay(Box<replay::Replay>),
     /// Measure what a device between two ports carries without loss, and at what latency.
     Bench(Box<bench::Bench>),
     /// Print what makes a shell complete these arguments.
@@ -145,6 +149,7 @@ pub fn run() -> ExitCode {
         Command::Rule(rule) => rule.run(),
         Command::Session(session) => session.run(),
         Command::Tool(tool) => tool.run(),
+        Command::Replay(replay) => replay.run(),
         Command::Bench(bench) => bench.run(),
         Command::Completion(completion) => {
             completion.run();

@@ -5,6 +5,8 @@ pub mod bench;
 pub(crate) mod interfaces;
 mod interrupt;
 mod process;
+pub(crate) mod progress;
+pub(crate) mod replayed;
 pub(crate) mod units;
 
 pub use interrupt::Interrupt;

@@ -1,12 +1,11 @@
 //! Mirroring on capture files: the whole engine, with files in place of devices.
 
-mod compression;
 mod write_behind;
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::burst::BURST_MAX;
@@ -20,6 +19,7 @@ use engine::tool::ToolPort;
 use engine::units::PortIndex;
 use engine::view::View;
 use engine::worker::{Lane, Worker};
+use traffic::compressed;
 use write_behind::{Writing, write_behind};
 
 /// Bytes of a copy beside its outer IP packet: an Ethernet header, and a tag on a trunk.
@@ -37,7 +37,7 @@ pub struct Input {
 /// An input, opened.
 pub struct Source {
     input: Input,
-    reader: io::Result<Box<dyn Read>>,
+    reader: io::Result<Box<dyn Read + Send>>,
 }
 
 impl fmt::Debug for Source {
@@ -50,7 +50,7 @@ impl Source {
     /// Opens an input. One that can't be opened fails when it is read, like one that can't be read
     /// on: its fault is told with the others, and they run to their end.
     pub fn open(input: Input) -> Self {
-        let reader = open_capture(&input.file);
+        let reader = compressed::open(&input.file);
         Self { input, reader }
     }
 
@@ -59,11 +59,6 @@ impl Source {
         let error = self.reader.as_ref().err()?;
         Some(format!("{}: it can't be read: {error}", self.input.file.display()))
     }
-}
-
-/// The content of a capture file, decompressed. Errors: it can't be opened.
-pub fn open_capture(file: &Path) -> io::Result<Box<dyn Read>> {
-    File::open(file).and_then(compression::transparent)
 }
 
 /// A file that takes what a port sends.

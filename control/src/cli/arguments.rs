@@ -55,11 +55,6 @@ impl Arguments {
     pub(super) fn done(self) -> Result<(), Faults> {
         if self.0.is_empty() { Ok(()) } else { Err(Faults::of_arguments(self.0)) }
     }
-
-    /// What was noted, for somebody else's list.
-    pub(super) fn into_faults(self) -> Faults {
-        Faults::of_arguments(self.0)
-    }
 }
 
 /// A text as it was typed, unless that is not fit to be shown.

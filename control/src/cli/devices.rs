@@ -10,7 +10,7 @@ use traffic::setup::{PortSetup, Setup};
 
 use super::arguments::Arguments;
 use crate::config::{self, Appliance, Mode};
-use crate::fault::{FaultSink, did_you_mean, either, quoted};
+use crate::fault::{FaultSink, did_you_mean, either};
 use crate::lab::interfaces::{Interface, interfaces};
 use crate::link::Dataplane;
 use crate::load;

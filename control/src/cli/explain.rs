@@ -11,6 +11,7 @@ use engine::sim::CaptureReader;
 use engine::snapshot::Snapshot;
 use engine::units::PortIndex;
 use serde_json::json;
+use traffic::compressed;
 
 use super::mirror::{PortFile, argument_fault};
 use super::{Failure, Files};
@@ -19,7 +20,6 @@ use crate::explain::{Explainer, Explanation, Packet, to_json, to_text};
 use crate::fault::{Fault, Faults, did_you_mean, quoted};
 use crate::load::load_with;
 use crate::model::Listing;
-use crate::offline::open_capture;
 
 /// The command line of `linetap explain`.
 #[derive(Debug, Args)]
@@ -222,7 +222,7 @@ fn find_capture(read: &str, appliance: &Appliance) -> Result<Capture, Option<Fau
 /// Frames of a capture by their numbers, from 1. Errors: it can't be read as far as the last of them.
 fn read_frames(file: &Path, numbers: &[u64]) -> anyhow::Result<BTreeMap<u64, Vec<u8>>> {
     let name = file.display();
-    let content = open_capture(file).with_context(|| format!("{name}: it can't be read"))?;
+    let content = compressed::open(file).with_context(|| format!("{name}: it can't be read"))?;
     let mut reader = CaptureReader::new(content);
     let last = numbers.iter().copied().max().unwrap_or(0);
     let mut frames = BTreeMap::new();

@@ -241,7 +241,7 @@ mod tests {
              \"session_number\":0,\"vni\":0,\"mirrored_packets\":0,\"mirrored_bytes\":0,\
              \"truncated_packets\":0,\"skipped\":{\"tool_congested\":0,\"tool_down\":0,\
              \"no_neighbor\":9,\"no_mbuf\":0,\"over_mtu\":0,\"no_member\":0,\
-             \"not_sampled\":0,\"rate_limited\":0}}],\
+             \"not_sampled\":0,\"rate_limited\":0,\"overloaded\":0}}],\
              \"rules\":[{\"logical_id\":\"R\",\"hits\":4}],\
              \"unmirrored\":{\"no_source\":0,\"not_ip\":0,\"never_mirrored\":0,\"no_match\":0,\
              \"rejected\":0,\"malformed\":0},\

@@ -14,6 +14,11 @@ uint16_t lt_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uin
 	return rte_eth_tx_burst(port, queue, mbufs, count);
 }
 
+int lt_rx_descriptor_status(uint16_t port, uint16_t queue, uint16_t offset)
+{
+	return rte_eth_rx_descriptor_status(port, queue, offset);
+}
+
 int lt_rx_queue_count(uint16_t port, uint16_t queue)
 {
 	return rte_eth_rx_queue_count(port, queue);

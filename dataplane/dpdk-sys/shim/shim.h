@@ -27,6 +27,7 @@ static const uint64_t LT_RSS_TCP = RTE_ETH_RSS_TCP;
 static const uint64_t LT_RSS_UDP = RTE_ETH_RSS_UDP;
 static const uint32_t LT_MQ_RX_RSS = RTE_ETH_MQ_RX_RSS;
 static const uint32_t LT_ETHER_OVERHEAD = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+static const uint32_t LT_RX_DESC_DONE = RTE_ETH_RX_DESC_DONE;
 static const uint16_t LT_PKTMBUF_HEADROOM = RTE_PKTMBUF_HEADROOM;
 static const uint32_t LT_MEMPOOL_CACHE_MAX = RTE_MEMPOOL_CACHE_MAX_SIZE;
 
@@ -48,6 +49,9 @@ static const size_t LT_MBUF_NEXT = offsetof(struct rte_mbuf, next);
 uint16_t lt_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 /* Gives `mbufs` to the device; returns how many it took, a prefix. */
 uint16_t lt_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
+/* What is in the receive queue at `offset` from the next frame (LT_RX_DESC_DONE: a frame), or a negative
+ * errno; by the thread that polls it alone. */
+int lt_rx_descriptor_status(uint16_t port, uint16_t queue, uint16_t offset);
 /* Frames that wait in a receive queue, or a negative errno; by the thread that polls it alone. */
 int lt_rx_queue_count(uint16_t port, uint16_t queue);
 /* The time stamp counter. */

@@ -57,13 +57,13 @@ pub(crate) fn configure(
     set.map(|_| ())
 }
 
-/// Sets up all queues of the configuration.
+/// Sets up all queues of the configuration; returns the descriptors of each receive queue.
 pub(crate) fn set_up_queues(
     handle: &Handle,
     info: &dpdk_sys::rte_eth_dev_info,
     config: &PortConfig,
     pool: &Mempool,
-) -> Result<(), DriverError> {
+) -> Result<u16, DriverError> {
     let (mut rx_len, mut tx_len) = (config.rx_descriptors, config.tx_descriptors);
     handle.call("rte_eth_dev_adjust_nb_rx_tx_desc", || {
         // SAFETY: the port is open; both lengths are read and written.
@@ -115,7 +115,7 @@ pub(crate) fn set_up_queues(
             }
         })?;
     }
-    Ok(())
+    Ok(rx_len)
 }
 
 /// The transmit offload for frames of several segments, where it is wanted and known.

@@ -145,7 +145,7 @@ impl Port {
         let Self { handle, abilities, .. } = self;
         let info = handle.info()?;
         handle.changing(|| crate::configure::configure(&handle, &info, config))?;
-        crate::configure::set_up_queues(&handle, &info, config, pool)?;
+        let descriptors = crate::configure::set_up_queues(&handle, &info, config, pool)?;
         handle.changing(|| {
             handle.call("rte_eth_dev_start", || {
                 // SAFETY: configured, and every queue set up.
@@ -153,7 +153,8 @@ impl Port {
             })
         })?;
         let handle = Arc::new(handle);
-        let rx = (0..config.rx_queues).map(|queue| RxQueue::new(&handle, queue)).collect();
+        let rx = (0..config.rx_queues).map(|queue| RxQueue::new(&handle, queue, descriptors));
+        let rx = rx.collect();
         let tx = (0..config.tx_queues + config.pooled_tx_queues).map(|queue| {
             let is_pooled = queue >= config.tx_queues;
             let takes_chains = sends_chains && config.chains && !is_pooled;

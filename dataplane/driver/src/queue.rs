@@ -19,6 +19,7 @@ use crate::mbuf::Mbuf;
 pub struct RxQueue {
     port: u16,
     queue: u16,
+    descriptors: u16,
     _running: Arc<Handle>,
     _one_thread: PhantomData<Cell<()>>,
 }
@@ -35,9 +36,9 @@ pub struct TxQueue {
 }
 
 impl RxQueue {
-    pub(crate) fn new(running: &Arc<Handle>, queue: u16) -> Self {
+    pub(crate) fn new(running: &Arc<Handle>, queue: u16, descriptors: u16) -> Self {
         let (port, running) = (running.port, Arc::clone(running));
-        Self { port, queue, _running: running, _one_thread: PhantomData }
+        Self { port, queue, descriptors, _running: running, _one_thread: PhantomData }
     }
 }
 
@@ -90,6 +91,23 @@ impl engine::port::RxQueue for RxQueue {
         // one thread at a time may use: the one that polls, since this handle is not `Sync`.
         let count = unsafe { dpdk_sys::lt_rx_queue_count(self.port, self.queue) };
         u32::try_from(count).ok()
+    }
+
+    fn room(&self) -> u32 {
+        self.descriptors.into()
+    }
+
+    /// By `rte_eth_rx_descriptor_status`, which looks at one descriptor; where there is none, by
+    /// [`RxQueue::waiting`].
+    #[inline]
+    fn holds(&self, count: u32) -> Option<bool> {
+        let offset = u16::try_from(count).ok()?.checked_sub(1)?;
+        // SAFETY: as in `waiting`; an offset beyond the ring is an error.
+        let status = unsafe { dpdk_sys::lt_rx_descriptor_status(self.port, self.queue, offset) };
+        match u32::try_from(status) {
+            Ok(status) => Some(status == dpdk_sys::LT_RX_DESC_DONE),
+            Err(_) => self.waiting().map(|waiting| waiting >= count),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod common;
 
 use std::fs;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use common::rig::{TOOL, wire_and_tools};
 use common::{alone, attach, bytes, eal, frame, one_queue, pattern, pool, recv, start};
@@ -418,5 +419,41 @@ fn what_the_kernel_says_by_a_tool_port_leaves_there_and_what_comes_in_there_reac
         assert_eq!(port.ended[Ended::ToKernel as usize], 100);
         drop((worker, thread, hardware.ports));
         assert!(hardware.pools.iter().all(|pool| pool.in_use() == 0));
+    });
+}
+
+#[test]
+fn a_queue_tells_how_full_it_is_where_its_device_can() {
+    alone(|| {
+        let eal = eal();
+        let mut pool = pool(&eal, 4095, 2048);
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("vhost");
+        let near = format!("net_vhost0,iface={},queues=1", socket.display());
+        let (_near, mut rx, _) = start(&eal, &near, &pool);
+        let far = format!("net_virtio_user0,path={},queues=1,queue_size=512", socket.display());
+        let (_far, _, mut tx) = start(&eal, &far, &pool);
+        assert_eq!(rx.room(), 512);
+        let mut put = |count: usize| {
+            let mut burst = Burst::new();
+            for seed in 0..count {
+                burst.push(frame(&mut pool, &pattern(60, seed), 2048)).unwrap();
+            }
+            // The two ends may not know each other yet.
+            let begun = Instant::now();
+            while tx.send(&mut burst) < count || !burst.is_empty() {
+                assert!(begun.elapsed() < Duration::from_secs(5), "the ring takes nothing");
+            }
+        };
+        put(40);
+        assert_eq!((rx.holds(40), rx.holds(41)), (Some(true), Some(false)));
+        for _ in 0..6 {
+            put(60);
+        }
+        assert_eq!((rx.holds(384), rx.holds(401)), (Some(true), Some(false)));
+        assert_eq!(recv(&mut rx, 400).len(), 400);
+        assert_eq!(rx.holds(1), Some(false));
+        let (_ring, ring, _) = start(&eal, "net_ring0", &pool);
+        assert_eq!(ring.holds(1), None, "net_ring can't tell");
     });
 }

@@ -127,7 +127,7 @@ fn run(snapshot: &Arc<Snapshot>, workers: Vec<WorkerParts>) -> Report {
             scope.spawn(move || work(parts, end, stop, stopped));
         }
         let began = Instant::now();
-        while roster.report().ports[0].rx_packets < FRAMES.into()
+        while roster.report().ports[0].rx_packets < u64::from(FRAMES)
             && began.elapsed() < Duration::from_mins(1)
         {
             roster.request_report();
@@ -179,12 +179,12 @@ fn two_workers_share_the_flows_of_one_queue_in_order_and_every_buffer_comes_back
 
         let span = &report.ports[0];
         let congested = span.ended[Ended::WorkerCongested as usize];
-        assert_eq!(span.rx_packets, FRAMES.into());
+        assert_eq!(span.rx_packets, u64::from(FRAMES));
         assert_eq!(span.rx_bytes, 60 * u64::from(FRAMES));
-        assert_eq!(span.ended[Ended::Tap as usize] + congested, FRAMES.into());
+        assert_eq!(span.ended[Ended::Tap as usize] + congested, u64::from(FRAMES));
         let files = ["out-0", "out-1"].map(|file| copied(&folder.path().join(file)));
         let session = &report.sessions[0];
-        assert_eq!(session.matched + congested, FRAMES.into());
+        assert_eq!(session.matched + congested, u64::from(FRAMES));
         assert_eq!(files.iter().map(Vec::len).sum::<usize>() as u64, session.mirrored_packets);
         // Of each flow one worker has all copies, in order.
         let mut last = HashMap::new();

@@ -8,21 +8,27 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use common::from_env;
 use common::rig::{
-    LAN, OUTER_LEN, Rig, TOOL, dst_port, mirror, number_of, parts, publish, report, wire_and_tools,
-    with_rig,
+    LAN, OUTER_LEN, Rig, Stop, TOOL, dst_port, mirror, number_of, parts, publish, report,
+    wire_and_tools, with_rig, work, write_frame,
 };
-use driver::Mbuf;
+use common::{alone, attach, eal_of, from_env, one_queue, pool};
+use driver::hardware::{Hardware, plan};
+use driver::{Mbuf, Mempool, PortConfig, TxQueue};
 use engine::burst::Burst;
 use engine::drop_reason::Skipped;
-use engine::port::{Mbuf as _, RxQueue as _};
+use engine::neighbors::Neighbors;
+use engine::port::{Mbuf as _, Mempool as _, RxQueue as _, TxQueue as _};
 use engine::report::Report;
 use engine::roster::Roster;
 use engine::rule::{PortRange, UDP};
 use engine::snapshot::{NeighborSpec, Snapshot};
+use engine::view::View;
 
 /// Sessions in the order in which they are asked: of one frame in 32, of another in 32, of the rest.
 const FEW: usize = 0;
@@ -251,5 +257,66 @@ fn a_session_that_floods_its_tool() {
         eprintln!("the flood got {} ‰, the few {} ‰", share(FLOOD), share(FEW));
         assert!(skipped(&report, FLOOD, Skipped::ToolCongested) > 0);
         assert!(share(FEW) > share(FLOOD));
+    });
+}
+
+/// A virtual machine's port, which tells how full its queue is, sends all that it can: more than the worker
+/// has time to copy. Returns the frames per second that crossed the wire.
+fn overload(far: &mut TxQueue, pool: &mut Mempool, time: Duration) -> u64 {
+    let (started, mut number) = (Instant::now(), 0);
+    let mut burst = Burst::new();
+    while started.elapsed() < time {
+        if burst.is_empty() && pool.alloc_bulk(&mut burst) > 0 {
+            for frame in burst.frames_mut() {
+                write_frame(frame.append(1400).unwrap(), number);
+                number += 1;
+            }
+        }
+        far.send(&mut burst);
+    }
+    number * 1_000_000 / (time.as_micros() as u64)
+}
+
+#[test]
+fn a_worker_that_has_no_time_for_copies() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("vhost");
+    let mut with_sessions = snapshot();
+    for (port, at) in with_sessions.ports.iter_mut().zip(0..) {
+        port.device = Some(format!("net_null{at},no-rx=1"));
+    }
+    with_sessions.ports[LAN.at()].device = Some(format!("net_vhost0,iface={}", socket.display()));
+    let without = Snapshot { sessions: vec![], epoch: 2, ..with_sessions.clone() };
+    alone(|| {
+        assert!(core_affinity::set_for_current(core_affinity::CoreId { id: 0 }));
+        let eal = eal_of(512);
+        let first = Arc::new(without);
+        let hardware = Hardware::open(&eal, &first, plan(&first).unwrap()).unwrap();
+        let Hardware { ports: _ports, mut workers, .. } = hardware;
+        let mut pool = pool(&eal, 4095, 2048);
+        let far = format!("net_virtio_user0,path={},queue_size=1024", socket.display());
+        let config = PortConfig { tx_descriptors: 1024, ..one_queue() };
+        let (_far, _, mut tx) = attach(&eal, &far).start(&config, &pool).unwrap();
+        let view = Arc::new(View::compile(&first, &Neighbors::default()).unwrap());
+        let (mut roster, mut ends) = Roster::new(Arc::clone(&first), &view);
+        let (parts, end, stop) = (workers.remove(0), ends.remove(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| work(parts, end, &stop));
+            let _stop = Stop(&stop);
+            let time = Duration::from_millis(500);
+            overload(&mut tx[0], &mut pool, time);
+            let plain = overload(&mut tx[0], &mut pool, time);
+            publish(&mut roster, Snapshot { epoch: 3, ..with_sessions.clone() });
+            let found = overload(&mut tx[0], &mut pool, time);
+            tell("a worker without time for copies", found, plain);
+            let report = report(&mut roster);
+            let overloaded: u64 =
+                (0..3).map(|session| skipped(&report, session, Skipped::Overloaded)).sum();
+            let mirrored: u64 = report.sessions.iter().map(|it| it.mirrored_packets).sum();
+            eprintln!("{mirrored} copies were made, {overloaded} were not");
+            assert!(overloaded > 0 && mirrored > 0);
+            let lan = &report.ports[LAN.at()];
+            assert_eq!(lan.forwarded, lan.rx_packets);
+        });
     });
 }

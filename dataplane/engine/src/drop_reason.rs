@@ -107,5 +107,7 @@ reasons! {
         NotSampled = "not_sampled",
         /// It would have been more than the session's rate limit.
         RateLimited = "rate_limited",
+        /// The worker was about to lose frames of the wire for want of time: its receive queue was filling up.
+        Overloaded = "overloaded",
     }
 }

@@ -75,6 +75,18 @@ impl<M> Giver<M> {
 }
 
 impl<M> Taker<M> {
+    /// Bursts that wait. Cost: two loads.
+    #[inline]
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.full.len()
+    }
+
+    /// Bursts that may wait.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.0.full.capacity()
+    }
+
     /// Takes the oldest burst in exchange for `burst`, which is empty; `None` (and no change) when there
     /// is none. Cost without one: two loads.
     #[inline]

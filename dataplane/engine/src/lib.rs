@@ -92,6 +92,7 @@ mod sink;
 pub mod replicate;
 pub mod mirror;
 pub mod handover;
+mod relief;
 pub mod spreader;
 pub mod exception;
 pub mod roster;

@@ -14,7 +14,7 @@ use crate::report::Report;
 use crate::snapshot::Snapshot;
 
 /// Grows whenever a message or [`Snapshot`] changes its shape: both sides must agree.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 /// The largest frame that is read: a snapshot of 100,000 rules takes about 10 MB.
 pub const FRAME_BYTES_MAX: u32 = 256 << 20;
 

@@ -18,7 +18,7 @@ use crate::parse::{HEADERS_LEN_MAX, Parsed, Split, parse, plain_keys};
 use crate::plain::{Head, SHORT, head_of};
 use crate::police::{Policed, police_burst};
 use crate::port::{Devices, Mbuf};
-use crate::replicate::{give_copies, make_copies};
+use crate::replicate::{forgo_copies, give_copies, make_copies};
 use crate::rule_table::RuleTable;
 use crate::steer::{Flows, Paths, steer_burst};
 use crate::units::PortIndex;
@@ -68,6 +68,8 @@ pub enum Fate {
         /// Copies by reference may be made of them.
         may_share: bool,
     },
+    /// They go on, and there is no time for copies.
+    HurryOn,
 }
 
 /// Mirrors one burst that `port` received; returns the bytes of its frames. Copies wait in their tool
@@ -95,6 +97,10 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
         police_burst(view, &burst, evaluations, &mut outlets.view.sessions);
     }
     groups.fill(evaluations.wanted());
+    if fate == Fate::HurryOn {
+        forgo_copies(groups, &mut outlets.view.sessions);
+        return bytes;
+    }
     if view.steers {
         let (table, tools) = (outlets.flows.as_deref_mut(), &mut *outlets.view.tools);
         let flows = Flows { frames: frames.frames(), keys, headers, table, tools };
@@ -106,6 +112,7 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
         Fate::GoOn { may_share } => {
             make_copies(view, frames.frames_mut(), may_share, copies, outlets);
         }
+        Fate::HurryOn => {}
     }
     bytes
 }

@@ -210,6 +210,24 @@ pub fn dissect(frame: &[u8]) -> Result<Option<Headers>, Malformed> {
     }
 }
 
+/// As [`dissect`], of an IP packet without anything in front of it, of this EtherType: places count from
+/// its own start.
+#[inline]
+pub fn dissect_ip(packet: &[u8], ethertype: u16) -> Result<Option<Headers>, Malformed> {
+    let frame = Frame { head: packet, len: packet.len() };
+    let headers = match ethertype {
+        ethertype::IPV4 => parse_ipv4(frame, 0),
+        ethertype::IPV6 => parse_ipv6(frame, 0),
+        _ => return Ok(None),
+    };
+    match headers {
+        Ok(headers) => Ok(Some(headers)),
+        Err(Stop::Malformed(how)) => Err(how),
+        // It is all there.
+        Err(Stop::Split) => Err(Malformed::FrameCut),
+    }
+}
+
 /// The headers, if it is IP.
 #[inline]
 fn parse_ethernet(frame: Frame<'_>, parsed: &mut Parsed) -> Result<Option<Headers>, Stop> {

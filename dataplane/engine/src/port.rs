@@ -90,6 +90,17 @@ pub trait RxQueue {
     fn waiting(&self) -> Option<u32> {
         None
     }
+
+    /// Frames that it can hold; 0 where that is not known.
+    fn room(&self) -> u32 {
+        0
+    }
+
+    /// Whether at least `count` frames wait, where the device can tell. For full bursts: it looks at one
+    /// descriptor.
+    fn holds(&self, _count: u32) -> Option<bool> {
+        None
+    }
 }
 
 /// A transmit queue, used by the one worker that owns it.

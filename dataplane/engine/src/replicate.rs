@@ -7,13 +7,25 @@ use arrayvec::ArrayVec;
 
 use crate::burst::Burst;
 use crate::copies::{Copies, Given, Outlets, Taken};
-use crate::groups::Group;
+use crate::drop_reason::Skipped;
+use crate::groups::{Group, Groups};
 use crate::outbox::COPIES_MAX;
 use crate::port::{Devices, Mbuf};
 use crate::sink::{Means, Sink};
+use crate::stats::SessionStats;
 use crate::tool::ToolPort;
 use crate::units::SessionIndex;
 use crate::view::View;
+
+/// Counts the copies that a burst wants as wanted, and as not made.
+#[cold]
+pub(crate) fn forgo_copies(groups: &Groups, sessions: &mut [SessionStats]) {
+    for group in groups.all() {
+        let stats = &mut sessions[group.session.at()];
+        stats.matched += u64::from(group.len);
+        stats.skipped[Skipped::Overloaded as usize] += u64::from(group.len);
+    }
+}
 
 /// Copies out of frames that go on, by reference where `may_share`.
 #[inline(never)]

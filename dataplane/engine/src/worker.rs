@@ -19,6 +19,7 @@ use crate::idling::Idling;
 use crate::latency::record;
 use crate::mirror::{Fate, Scratch, mirror_burst};
 use crate::port::{Clock, Devices, Mbuf, RxQueue, TxQueue};
+use crate::relief::Relief;
 use crate::roster::{Queues, ReportBuffer, WorkerEnd};
 use crate::rule_table::{CompiledTable, RuleTable};
 use crate::snapshot::{IdleSpec, Role};
@@ -60,6 +61,8 @@ pub struct Worker<D: Devices, T = CompiledTable> {
     lanes: Vec<Lane<D>>,
     /// What comes from other workers.
     shares: Vec<Share<D::Mbuf>>,
+    /// By lane, then by share: whether there is time for copies.
+    reliefs: Vec<Relief>,
     /// By port: where the kernel's part of a tool port is.
     kernels: Vec<Option<WorkerSide>>,
     wires: Vec<Option<D::Tx>>,
@@ -114,6 +117,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         let scale = Scale::new(D::Clock::hz());
         let drain_ticks = scale.ticks(end.current().tx_drain_ns);
         let mut worker = Self {
+            reliefs: lanes.iter().map(|_| Relief::default()).collect(),
             lanes,
             shares: Vec::new(),
             kernels: (0..ports).map(|_| None).collect(),
@@ -141,6 +145,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
     /// What it gets of the queues that other workers spread.
     #[must_use]
     pub fn with_shares(mut self, shares: Vec<Share<D::Mbuf>>) -> Self {
+        self.reliefs.extend(shares.iter().map(|_| Relief::default()));
         self.shares = shares;
         self
     }
@@ -246,15 +251,22 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         }
         let begun = self.busy.begin::<D::Clock>();
         let (port, role) = (*port, *role);
-        let bytes = self.handle(port, role, begun);
+        let hurries = matches!(role, Role::Wire(_)) && self.reliefs[at].is_needed(received, rx);
+        let bytes = self.handle(port, role, begun, hurries);
         self.stats.lanes[at].add_burst(received, bytes);
         received
     }
 
     /// Mirrors the burst and sends it on; returns its bytes. `arrived`: when it had been received, where
-    /// that is known.
+    /// that is known. `hurries`: frames of a wire leave without copies.
     #[inline]
-    fn handle(&mut self, port: PortIndex, role: Role, arrived: Option<u64>) -> usize {
+    fn handle(
+        &mut self,
+        port: PortIndex,
+        role: Role,
+        arrived: Option<u64>,
+        hurries: bool,
+    ) -> usize {
         let received = self.burst.len();
         let current = self.end.current_mut();
         // Without histograms nothing is timed.
@@ -273,6 +285,7 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             flows: current.flows.as_deref_mut(),
         };
         let fate = match role {
+            Role::Wire(_) if hurries => Fate::HurryOn,
             Role::Wire(peer) => Fate::GoOn { may_share: self.shares_over[peer.at()] },
             Role::Tap => Fate::End,
             // To the kernel.

@@ -257,7 +257,7 @@ pub(crate) fn report(roster: &mut Roster) -> Report {
 }
 
 /// Ends the worker also when a check has failed.
-struct Stop<'a>(&'a AtomicBool);
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {
@@ -265,7 +265,7 @@ impl Drop for Stop<'_> {
     }
 }
 
-fn work(parts: WorkerParts, end: WorkerEnd, stop: &AtomicBool) {
+pub(crate) fn work(parts: WorkerParts, end: WorkerEnd, stop: &AtomicBool) {
     let _thread = WorkerThread::enter(parts.core).unwrap();
     let mut worker = Worker::<Dpdk>::new(parts.lanes, parts.wires, parts.tools, end);
     worker.run(stop);

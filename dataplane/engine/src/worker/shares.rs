@@ -28,7 +28,9 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         stats.given += (received - refused - self.burst.len()) as u64;
         stats.ended[Ended::WorkerCongested as usize] += refused as u64;
         if !self.burst.is_empty() {
-            self.handle(port, role, arrived);
+            // What is too much for this worker waits in the queue, as in a lane that is not spread.
+            let hurries = self.reliefs[at].is_needed(received, &self.lanes[at].rx);
+            self.handle(port, role, arrived, hurries);
         }
         received
     }
@@ -40,7 +42,8 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         let (port, role, received) = (*port, *role, self.burst.len());
         self.stats.ports[port.at()].taken += received as u64;
         let begun = self.busy.begin::<D::Clock>();
-        self.handle(port, role, taken.arrived.or(begun));
+        let hurries = self.reliefs[self.lanes.len() + at].is_needed(received, taker);
+        self.handle(port, role, taken.arrived.or(begun), hurries);
         received
     }
 

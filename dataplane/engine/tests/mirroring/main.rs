@@ -9,6 +9,7 @@ mod draining;
 mod kernel;
 mod measures;
 mod policing;
+mod relief;
 mod scenario;
 mod sharing;
 mod spreading;

@@ -1,26 +1,36 @@
 //! Captures that were compressed with gzip or zstd, recognized by how they begin.
 
+use std::fs::File;
 use std::io::{self, Cursor, Read};
+use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
+
+use crate::readahead::{Fetched, read_ahead};
 
 /// RFC 1952 §2.3.1.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// RFC 8878 §3.1.1.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// The content of a file, decompressed where it is compressed, also in several members or frames.
-/// Errors: those of reading its first bytes.
-pub(super) fn transparent(mut file: impl Read + 'static) -> io::Result<Box<dyn Read>> {
+/// The content of a capture file, decompressed, and fetched from the disk in advance. Errors: it can't be
+/// opened.
+pub fn open(file: &Path) -> io::Result<Box<dyn Read + Send>> {
+    transparent(Fetched::new(File::open(file)?))
+}
+
+/// The content of a file, decompressed where it is compressed, also in several members or frames: by a
+/// thread of its own, in advance. Errors: those of reading its first bytes; no thread can be started.
+pub fn transparent(mut file: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
     let mut magic = Vec::with_capacity(ZSTD.len());
     file.by_ref().take(ZSTD.len() as u64).read_to_end(&mut magic)?;
     let is_gzip = magic.starts_with(&GZIP);
     let is_zstd = magic == ZSTD;
     let whole = Cursor::new(magic).chain(file);
     Ok(if is_gzip {
-        Box::new(MultiGzDecoder::new(whole))
+        Box::new(read_ahead(MultiGzDecoder::new(whole))?)
     } else if is_zstd {
-        Box::new(zstd::Decoder::new(whole)?)
+        Box::new(read_ahead(zstd::Decoder::new(whole)?)?)
     } else {
         Box::new(whole)
     })
