@@ -4,9 +4,6 @@ mod itself;
 mod options;
 
 use std::env;
-use std::fs::{self, File, Permissions};
-use std::io::{self, IsTerminal as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,16 +11,16 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use engine::units::Mac;
 use jiff::Timestamp;
-use tempfile::Builder;
 use traffic::setup::{OpenPort, PortSetup};
 
 use super::arguments::Arguments;
 use super::devices::{Devices, Found};
+use super::replay::{fault_of_output, write};
 use super::{Failure, complain, say};
 use crate::lab::bench::appliance::Itself;
 use crate::lab::bench::device::{Device, Pair};
 use crate::lab::bench::host::{Host, wire_speed_mbps};
-use crate::lab::bench::outcome::{Outcome, PortFacts, Settings};
+use crate::lab::bench::outcome::{Method, Outcome, PortFacts, Settings};
 use crate::lab::bench::progress::Progress;
 use crate::lab::bench::report::{page, table};
 use crate::lab::bench::run::Bench as Benchmark;
@@ -85,7 +82,7 @@ enum What {
 impl Bench {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let asked = self.asked()?;
-        for note in &asked.found.notes {
+        for note in asked.found.notes.iter().filter(|_| !self.quiet) {
             complain(note);
         }
         let outcome = self.measure(asked)?;
@@ -122,8 +119,7 @@ impl Bench {
         let mac = |text: &str| text.parse::<Mac>().ok();
         let form = "an Ethernet address like 02:00:00:00:00:01";
         let mac = arguments.read("--destination-mac", self.destination_mac.as_ref(), mac, form);
-        let changes =
-            settings.methods.contains(&crate::lab::bench::outcome::Method::Reconfiguration);
+        let changes = settings.methods.contains(&Method::Reconfiguration);
         match &self.reconfigure {
             None if changes => arguments.fault(
                 "--method reconfiguration: nothing says how; give --reconfigure with a command",
@@ -144,7 +140,7 @@ impl Bench {
 
     fn check_files(&self, arguments: &mut Arguments) {
         for (option, file) in [("--json", &self.json), ("--html", &self.html)] {
-            if let Some(why) = file.as_deref().and_then(unwritable) {
+            if let Some(why) = file.as_deref().and_then(fault_of_output) {
                 arguments.fault(format!("{option} {why}"));
             }
         }
@@ -177,10 +173,11 @@ impl Bench {
         device: &mut dyn Device,
         interrupt: &Interrupt,
     ) -> Result<Outcome, Failure> {
-        let mut process = TrafficProcess::start(interrupt).map_err(anyhow::Error::from)?;
-        let opened = process.open(found.setup(FRAMES)).map_err(anyhow::Error::from)?;
+        let mut progress = Progress::new(self.quiet);
+        let process = TrafficProcess::start(interrupt).map_err(anyhow::Error::new)?;
+        let mut process = process.telling(progress.teller());
+        let opened = process.open(found.setup(FRAMES)).map_err(anyhow::Error::new)?;
         let ports = facts(&found.ports, &opened.0);
-        let mut progress = Progress::new(!self.quiet && io::stderr().is_terminal());
         let (started, clock) = (Timestamp::now(), Instant::now());
         let mut bench = Benchmark {
             process: &mut process,
@@ -190,7 +187,7 @@ impl Bench {
             settings: &settings,
         };
         let (series, mut faults) = bench.run(device);
-        progress.finish();
+        progress.end();
         if let Err(error) = process.finish() {
             faults.push(error.to_string());
         }
@@ -238,38 +235,4 @@ fn facts(setups: &[PortSetup], opened: &[OpenPort]) -> Vec<PortFacts> {
         speed_mbps: wire_speed_mbps(&setup.device, opened.speed_mbps),
     };
     setups.iter().zip(opened).map(fact).collect()
-}
-
-/// Why a file can't be written, as far as it is known beforehand: a sentence.
-fn unwritable(file: &Path) -> Option<String> {
-    if file == Path::new("-") {
-        return None;
-    }
-    let dir = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let shown = file.display();
-    if file.is_dir() {
-        return Some(format!("{shown}: it is a directory; name a file"));
-    }
-    (!dir.is_dir())
-        .then(|| format!("{shown}: there is no directory {}; make it first", dir.display()))
-}
-
-/// Writes a file whole or not at all; what is no ordinary file is written to as it is.
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    let failed = || format!("{}: it can't be written", file.display());
-    if file == Path::new("-") {
-        return io::stdout().lock().write_all(text.as_bytes()).context("standard output");
-    }
-    if fs::metadata(file).is_ok_and(|it| !it.is_file()) {
-        let mut file = File::create(file).with_context(failed)?;
-        return file.write_all(text.as_bytes()).with_context(failed);
-    }
-    let dir = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // What a new file gets, less what the umask takes.
-    let permissions = Permissions::from_mode(0o666);
-    let draft = Builder::new().prefix(".linetap-").permissions(permissions).tempfile_in(dir);
-    let mut draft = draft.with_context(failed)?;
-    draft.write_all(text.as_bytes()).with_context(failed)?;
-    draft.persist(file).map_err(|error| error.error).with_context(failed)?;
-    Ok(())
 }

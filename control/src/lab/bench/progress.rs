@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
 use super::rate::scaled;
 use super::trial::Counts;
+use crate::lab::progress::Progress as Line;
 
-/// How often the moving sign moves.
-const TICK: Duration = Duration::from_millis(120);
-
-/// One line that changes, on a terminal; nothing elsewhere.
+/// One line about the trial that runs.
 #[derive(Debug)]
 pub struct Progress {
-    line: ProgressBar,
+    line: Line,
     series: String,
     method: &'static str,
     trials: u32,
@@ -23,19 +19,10 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// On standard error, if it is a terminal and is to be used.
-    pub fn new(is_shown: bool) -> Self {
-        let target =
-            if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let line = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise}  {msg}") {
-            line.set_style(style);
-        }
-        if !line.is_hidden() {
-            line.enable_steady_tick(TICK);
-        }
+    /// On standard error, unless nothing is to be seen.
+    pub fn new(is_quiet: bool) -> Self {
         Self {
-            line,
+            line: Line::new("bench", is_quiet),
             series: String::new(),
             method: "",
             trials: 0,
@@ -43,6 +30,11 @@ impl Progress {
             bounds: String::new(),
             last: String::new(),
         }
+    }
+
+    /// What tells a line without spoiling the one that changes.
+    pub fn teller(&self) -> impl FnMut(&str) + Send + 'static + use<> {
+        self.line.teller()
     }
 
     /// Other frames, or another configuration.
@@ -84,23 +76,16 @@ impl Progress {
         self.show();
     }
 
-    /// A line above the one that changes.
-    pub fn tell(&self, text: &str) {
-        self.line.suspend(|| eprintln!("{text}"));
-    }
-
     /// No more.
-    pub fn finish(&self) {
-        self.line.finish_and_clear();
+    pub fn end(self) {
+        self.line.end();
     }
 
-    fn show(&self) {
-        let parts = [
-            format!("{}, {} trial {}: {}", self.series, self.method, self.trials, self.trial),
-            self.last.clone(),
-            self.bounds.clone(),
-        ];
+    fn show(&mut self) {
+        let trial =
+            format!("{}, {} trial {}: {}", self.series, self.method, self.trials, self.trial);
+        let parts = [trial, self.last.clone(), self.bounds.clone()];
         let parts: Vec<String> = parts.into_iter().filter(|it| !it.is_empty()).collect();
-        self.line.set_message(parts.join(" · "));
+        self.line.show(None, &parts.join(" · "));
     }
 }

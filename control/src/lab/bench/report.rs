@@ -6,3 +6,6 @@ pub mod table;
 mod plot;
 mod plots;
 pub mod page;
+
+#[cfg(test)]
+mod tests;

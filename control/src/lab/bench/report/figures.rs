@@ -22,6 +22,7 @@ pub fn mpps(rate: f64) -> String {
     match rate {
         rate if rate >= 1e7 => format!("{:.2}", rate / 1e6),
         rate if rate >= 1e5 => format!("{:.3}", rate / 1e6),
+        rate if rate >= 1e4 => format!("{:.4}", rate / 1e6),
         _ => format!("{:.6}", rate / 1e6),
     }
 }

@@ -190,6 +190,3 @@ fn trials(outcome: &Outcome) -> String {
     }
     out
 }
-
-#[cfg(test)]
-mod tests;
