@@ -32,3 +32,5 @@ pub mod generator;
 pub mod copies;
 pub mod receiver;
 pub mod station;
+pub mod prepare;
+pub mod account;
