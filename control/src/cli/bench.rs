@@ -97,9 +97,9 @@ impl Bench {
     /// Reads the arguments. Errors: all that is wrong with them.
     fn asked(&self) -> Result<Asked, Failure> {
         let mut arguments = Arguments::default();
-        let is_capture = self.options.capture.is_some();
+        let is_foreign = self.options.capture.is_some() || self.options.vxlan.is_some();
         let polling = self.devices.cores.as_ref();
-        if let Some((itself, cores)) = self.of_itself.read(polling, is_capture, &mut arguments) {
+        if let Some((itself, cores)) = self.of_itself.read(polling, is_foreign, &mut arguments) {
             let settings = self.options.settings(&[itself::port()], &mut arguments);
             self.check_files(&mut arguments);
             arguments.done()?;

@@ -97,6 +97,15 @@ pub struct CopyPlan {
     pub sources: Vec<[u16; 2]>,
 }
 
+impl CopyPlan {
+    /// Whether copies of frames from a UDP source port are expected in the network at a place of `vnis`.
+    #[inline]
+    pub fn wants(&self, network: usize, source: impl FnOnce() -> Option<u16>) -> bool {
+        let Some(&[first, last]) = self.sources.get(network) else { return true };
+        source().is_none_or(|source| (first..=last).contains(&source))
+    }
+}
+
 /// What became of a trial.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrialResult {

@@ -49,7 +49,7 @@ impl OfItself {
     pub(super) fn read(
         &self,
         polling: Option<&String>,
-        is_capture: bool,
+        is_foreign: bool,
         arguments: &mut Arguments,
     ) -> Option<(Itself, Vec<u16>)> {
         if !self.is_itself {
@@ -77,7 +77,7 @@ impl OfItself {
         let stacks: Vec<String> = names.map(|name| name.trim().to_owned()).collect();
         match chosen(&stacks) {
             Err(error) => arguments.fault(format!("--mirror: {error}")),
-            Ok(stacks) if is_capture => {
+            Ok(stacks) if is_foreign => {
                 let is_odd = |name: &str| {
                     ["quarter", "three-sessions", "vlan-strip", "truncated"].contains(&name)
                 };
@@ -85,7 +85,7 @@ impl OfItself {
                     stacks.iter().map(|it| it.name).filter(|it| is_odd(it)).collect();
                 if !odd.is_empty() {
                     arguments.fault(format!(
-                        "--mirror: {} need made frames, and --capture has its own; name other stacks",
+                        "--mirror: {} choose frames by what is in made ones; leave --capture and --vxlan out, or name other stacks",
                         odd.join(", ")
                     ));
                 }

@@ -78,7 +78,7 @@ pub(super) struct Options {
     vlan: Option<String>,
     /// In VXLAN of this network: frames are 50 bytes longer.
     #[arg(long, value_name = "VNI", help_heading = "Frames")]
-    vxlan: Option<String>,
+    pub(super) vxlan: Option<String>,
     /// Frames of a capture, over and over, instead of made ones.
     #[arg(long, value_name = "FILE", help_heading = "Frames")]
     pub(super) capture: Option<PathBuf>,

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use traffic::flows::PORT_RANGE;
 
 use crate::config::Mode;
 use crate::fault::Faults;
@@ -26,8 +27,6 @@ pub const MTU: u16 = 1500;
 /// IP, UDP and VXLAN around a copy.
 const OUTER_V4: u16 = 20 + 8 + 8;
 const OUTER_V6: u16 = 40 + 8 + 8;
-/// UDP source ports of the frames that are offered.
-const SOURCES: [u16; 2] = [10_000, 42_767];
 /// The ids of sources, tools and the load balancer.
 const WIRE_SOURCE: &str = "eni-0a000000000000001";
 const SPAN_SOURCE: &str = "eni-0a000000000000002";
@@ -235,8 +234,7 @@ fn tool_mac(host: u8) -> engine::units::Mac {
 impl Stack {
     /// The networks of its copies and the UDP source ports of the frames that each one gets.
     pub fn networks(&self) -> Vec<(u32, [u16; 2])> {
-        let [first, last] = SOURCES;
-        let [first, last] = [u32::from(first), u32::from(last)];
+        let [first, last] = PORT_RANGE.map(u32::from);
         let whole = match self.share {
             Share::All => last + 1 - first,
             Share::Quarter => (last + 1 - first) / 4,
@@ -390,7 +388,7 @@ mod tests {
     #[test]
     fn sessions_share_all_source_ports_without_overlap() {
         let whole = |name: &str| named(name).unwrap().networks();
-        assert_eq!(whole("one-session"), [(VNI, SOURCES)]);
+        assert_eq!(whole("one-session"), [(VNI, PORT_RANGE)]);
         assert_eq!(whole("quarter"), [(VNI, [10_000, 18_191])]);
         let thirds = whole("three-sessions");
         assert_eq!((thirds[0].1[0], thirds[2].1[1]), (10_000, 42_767));
