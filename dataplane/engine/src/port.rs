@@ -54,6 +54,11 @@ pub trait Mbuf: Sized + Debug {
     /// and what would move an end of it fails.
     fn share(&mut self, frame: &mut Self) -> bool;
 
+    /// Another handle to the same frame: both hold its buffers, and the last one gives them back. It is held twice
+    /// from then on, as after [`Mbuf::share`].
+    #[must_use]
+    fn again(&mut self) -> Self;
+
     /// When the frame was captured, in nanoseconds, where it tells: frames of a device do not, and came
     /// when they were received.
     #[inline]

@@ -366,4 +366,6 @@ fn check(plan: &ReplayPlan, faults: &mut Vec<String>) -> Option<bool> {
 mod tests;
 
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod speed;

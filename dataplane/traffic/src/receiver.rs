@@ -69,6 +69,14 @@ impl Tally {
         Self { sequence: Sequence::new(flows), corrupted: 0, rewritten: 0, bytes: 0 }
     }
 
+    /// Adds what another worker has counted of the same.
+    pub fn add(&mut self, other: &Self) {
+        self.sequence.add(&other.sequence);
+        self.corrupted += other.corrupted;
+        self.rewritten += other.rewritten;
+        self.bytes += other.bytes;
+    }
+
     /// Records a frame whose stamp was found at `at`. True when it is a new one.
     #[inline]
     fn record(

@@ -133,6 +133,13 @@ impl Mbuf for SimMbuf {
         true
     }
 
+    fn again(&mut self) -> Self {
+        let head = take(&self.head.shelf, 0);
+        let mut again = Self { head, tail: Vec::new(), timestamp_ns: self.timestamp_ns };
+        again.share(self);
+        again
+    }
+
     fn time_ns(&self) -> Option<u64> {
         Some(self.timestamp_ns)
     }
