@@ -80,7 +80,14 @@ mod tests {
             files: vec!["a.00001.pcapng".into(), "a.00002.pcapng".into()],
             faults: vec![],
         };
-        insta::assert_snapshot!(to_text(&report));
+        let want = "received      123,456 frames\n\
+                    not meant     400 frames\n\
+                    written       123,000 frames, 98.8 MB, 12 of them cut\n\
+                    lost          56 for want of time to write them, 7 by the device\n\
+                    time          2.00 s, 61.7 kpps\n\
+                    file          a.00001.pcapng\n\
+                    file          a.00002.pcapng\n";
+        assert_eq!(to_text(&report), want);
         let before =
             CaptureReport { elapsed_ns: 1_000_000_000, received: 23_456, ..report.clone() };
         assert_eq!(
