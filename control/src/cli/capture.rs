@@ -142,7 +142,7 @@ impl Capture {
         let form = "bytes from 4096 on, like 100M";
         let bytes = arguments.read("--rotate-size", self.rotate_size.as_ref(), size, form);
         let time = arguments.read("--rotate-time", self.rotate_time.as_ref(), time_ns, TIME_FORM);
-        let number = |text: &str| text.parse().ok().filter(|files| *files > 0);
+        let number = |text: &str| text.parse::<u32>().ok().filter(|files| *files > 0);
         let files =
             arguments.read("--files", self.files.as_ref(), number, "a whole number from 1 on");
         let rotates = self.rotate_size.is_some() || self.rotate_time.is_some();
