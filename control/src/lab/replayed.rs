@@ -84,7 +84,8 @@ fn bars(histogram: &Histogram<u64>) -> String {
         let len = usize::try_from(count * BAR_CHARS as u64 / most).unwrap_or(0);
         let len = if count > 0 { len.max(1) } else { 0 };
         let share = 100.0 * ratio(count, all);
-        let _ = writeln!(out, "<= {:>8} {share:>7.3} % {}", short_time(to), "#".repeat(len));
+        let row = format!("<= {:>8} {share:>7.3} % {}", short_time(to), "#".repeat(len));
+        let _ = writeln!(out, "{}", row.trim_end());
     }
     out
 }
