@@ -65,7 +65,9 @@ proptest! {
     fn merged_frames_are_in_the_order_of_time_then_of_files(
         mut times in prop::collection::vec(prop::collection::vec(0..50u64, 0..20), 1..6),
     ) {
-        times.iter_mut().for_each(|times| times.sort_unstable());
+        for times in &mut times {
+            times.sort_unstable();
+        }
         let (_folder, paths) = files(&times);
         let mut captures = Captures::new(paths, Joining::Merged, None);
         let (found, _) = read(&mut captures);
