@@ -4,6 +4,7 @@ mod arguments;
 mod devices;
 mod endpoint;
 mod apply;
+mod bench;
 mod check;
 mod completion;
 mod descriptors;
@@ -64,6 +65,8 @@ enum Command {
     Tool(objects::Tool),
     /// Put captures on a wire: at their own times, at a rate, or as fast as it goes.
     Replay(Box<replay::Replay>),
+    /// Measure what a device between two ports carries without loss, and at what latency.
+    Bench(Box<bench::Bench>),
     /// Print what makes a shell complete these arguments.
     Completion(completion::Completion),
 }
@@ -147,6 +150,7 @@ pub fn run() -> ExitCode {
         Command::Session(session) => session.run(),
         Command::Tool(tool) => tool.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Completion(completion) => {
             completion.run();
             Ok(())

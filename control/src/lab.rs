@@ -1,6 +1,7 @@
 //! The lab: what `linetap replay`, `linetap capture` and `linetap bench` have in common. They say what shall be
 //! done; [`process`] is the process `linetap-traffic` that does it.
 
+pub mod bench;
 pub(crate) mod interfaces;
 mod interrupt;
 mod process;

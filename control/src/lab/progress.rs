@@ -41,7 +41,7 @@ impl Progress {
     }
 
     /// What tells a line without spoiling the bar.
-    pub(crate) fn teller(&self) -> impl FnMut(&str) + Send + 'static {
+    pub(crate) fn teller(&self) -> impl FnMut(&str) + Send + 'static + use<> {
         let bar = match &self.way {
             Way::Bar(bar) => Some(bar.clone()),
             _ => None,

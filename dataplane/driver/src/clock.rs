@@ -61,7 +61,10 @@ impl Moment {
     pub(crate) fn now() -> Self {
         let reading = |_| {
             let (before, at, after) = (TscClock::now(), Instant::now(), TscClock::now());
-            (after.saturating_sub(before), Self { ticks: before + after.saturating_sub(before) / 2, at })
+            (
+                after.saturating_sub(before),
+                Self { ticks: before + after.saturating_sub(before) / 2, at },
+            )
         };
         let closest = (1..READINGS)
             .map(reading)

@@ -1,7 +1,8 @@
 //! One stream's frames, sent when they are due.
 //!
 //! What the port does not take is offered again, with a new stamp, as long as the stream lasts. What it has not
-//! taken by then is not sent: the duration is never stretched (RFC 9971 §3.3).
+//! taken by then is not sent: the duration is never stretched (RFC 9971 §3.3). Only a sender that was kept from
+//! its core, while its port takes all, may send what was due a little later.
 
 use std::sync::Arc;
 
@@ -74,6 +75,11 @@ impl<D: Devices> Generator<D> {
         self.tx
     }
 
+    /// What it sends: numbers from 0 on.
+    pub fn frames(&self) -> &Arc<FrameSet> {
+        &self.frames
+    }
+
     /// All is sent, or the time is over.
     pub fn is_done(&self) -> bool {
         self.is_done
@@ -86,13 +92,14 @@ impl<D: Devices> Generator<D> {
         if self.is_done {
             return 0;
         }
-        let is_over = elapsed >= self.load.duration();
-        // What became due since the last turn may still go; what is as fast as can be has no such frames.
-        let due =
-            if is_over && self.load.time_of(0).is_none() { 0 } else { self.load.due(elapsed) };
+        let due = if self.load.is_closed(elapsed) { 0 } else { self.load.due(elapsed) };
         self.make(due, pool);
+        let offered = self.out.len();
         let taken = self.send(elapsed, tx);
-        if is_over || self.load.intended().is_some_and(|intended| self.sent >= intended) {
+        let has_sent_all = self.load.intended().is_some_and(|intended| self.sent >= intended);
+        // After the end only what this side is late with: a port that is behind has had its time.
+        let is_behind = taken < offered || self.load.is_closed(elapsed);
+        if has_sent_all || self.load.is_over(elapsed) && is_behind {
             self.end();
         }
         taken
@@ -244,6 +251,17 @@ mod tests {
         assert_eq!((sent.intended, sent.sent), (1000, 501));
         assert_eq!(rig.numbers(), (0..501).collect::<Vec<_>>());
         assert_eq!(rig.pool.in_use(), 0);
+    }
+
+    #[test]
+    fn who_was_kept_from_the_core_at_the_end_may_catch_up_for_a_little_while() {
+        for (late, sent) in [(MS, 1000), (101 * MS, 0)] {
+            let mut rig = Rig::new(Load::even(1e6, MS, 1_000_000_000));
+            for turn in 0..20 {
+                rig.turn(MS + late + turn);
+            }
+            assert_eq!((rig.generator.sent().sent, rig.generator.is_done()), (sent, true));
+        }
     }
 
     #[test]

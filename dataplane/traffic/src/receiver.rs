@@ -69,6 +69,14 @@ impl Tally {
         Self { sequence: Sequence::new(flows), corrupted: 0, rewritten: 0, bytes: 0 }
     }
 
+    /// Adds what another worker has counted of the same.
+    pub fn add(&mut self, other: &Self) {
+        self.sequence.add(&other.sequence);
+        self.corrupted += other.corrupted;
+        self.rewritten += other.rewritten;
+        self.bytes += other.bytes;
+    }
+
     /// Records a frame whose stamp was found at `at`. True when it is a new one.
     #[inline]
     fn record(
@@ -197,6 +205,10 @@ impl Receiver {
             self.foreign += 1;
             return false;
         };
+        if !copies.plan.wants(network, || set.source_port(stamp.number)) {
+            self.foreign += 1;
+            return false;
+        }
         tally.record(set, (at, &stamp), inner, likeness, latency_ns)
     }
 

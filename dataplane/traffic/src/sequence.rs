@@ -44,8 +44,16 @@ struct Flow {
     latency_ns: u64,
 }
 
+/// The memory that it takes to remember so many flows.
+pub fn bytes(flows: u32) -> u64 {
+    const HISTOGRAM_BYTES: u64 = 220 << 10;
+    WORDS * size_of::<u64>() as u64
+        + 2 * HISTOGRAM_BYTES
+        + u64::from(flows) * size_of::<Flow>() as u64
+}
+
 impl Sequence {
-    /// Nothing has come. Allocates 550 KB and 16 bytes per flow, and writes to all of it: who records does not have
+    /// Nothing has come. Allocates [`bytes`], and writes to all of it: who records does not have
     /// to be the first.
     pub fn new(flows: u32) -> Self {
         let mut seen = vec![1; WORDS as usize];
@@ -83,6 +91,15 @@ impl Sequence {
             flow.next = number + 1;
         }
         true
+    }
+
+    /// Adds what another worker has counted of other flows of the stream.
+    pub fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        let added = self.latency.add(&other.latency).and(self.jitter.add(&other.jitter));
+        debug_assert!(added.is_ok(), "all have the same bounds");
     }
 
     #[inline]

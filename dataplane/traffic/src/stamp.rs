@@ -100,6 +100,8 @@ mod tests {
     const STAMPS: Stamps = Stamps { secret: 0x1234_5678_9abc_def0, trial: 7 };
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn what_is_emitted_is_parsed(number in 0..=MASK, stream: u8, trial: u8, ticks: u64) {
             let stamps = Stamps { trial, ..STAMPS };

@@ -14,9 +14,10 @@ pub struct TrialPlan {
     /// Each stream sends exactly so many frames in a burst as fast as it can and ends, whatever the load: back to
     /// back (RFC 9004).
     pub burst: Option<u64>,
-    /// How long frames are offered, in nanoseconds.
+    /// How long frames are offered, in nanoseconds. Of a burst what its port has not taken by then is not sent; 0 is a
+    /// minute.
     pub duration_ns: u64,
-    /// How long stragglers are awaited, in nanoseconds (RFC 2544 §23 waits two seconds).
+    /// How long stragglers are awaited, in nanoseconds (RFC 2544 §23 waits two seconds). Once all have come, it ends.
     pub wait_ns: u64,
     /// Which copies of the frames are expected.
     pub copies: Option<CopyPlan>,
@@ -90,6 +91,19 @@ pub struct CopyPlan {
     pub vnis: Vec<u32>,
     /// The inner frame is cut to so many bytes.
     pub len_max: Option<u16>,
+    /// By network of `vnis`: only of made frames with these UDP source ports, first and last, are copies expected
+    /// there. Empty: of all frames in all networks.
+    #[serde(default)]
+    pub sources: Vec<[u16; 2]>,
+}
+
+impl CopyPlan {
+    /// Whether copies of frames from a UDP source port are expected in the network at a place of `vnis`.
+    #[inline]
+    pub fn wants(&self, network: usize, source: impl FnOnce() -> Option<u16>) -> bool {
+        let Some(&[first, last]) = self.sources.get(network) else { return true };
+        source().is_none_or(|source| (first..=last).contains(&source))
+    }
 }
 
 /// What became of a trial.
@@ -121,14 +135,20 @@ pub struct Received {
     pub duplicated: u64,
     /// Came back behind a later frame of the same flow.
     pub reordered: u64,
-    /// Came back with other bytes.
+    /// Of those received, with another payload or length; of copies, with any other byte.
     pub corrupted: u64,
+    /// Of those received, with headers that differ in more than routers change (Ethernet's addresses, hop limit, IPv4
+    /// header checksum); the payload was right.
+    pub rewritten: u64,
     /// Bytes that came back.
     pub bytes: u64,
     /// Time from send to receive in nanoseconds: an HDR histogram, V2, base64.
     pub latency: String,
     /// Difference of latency between following frames of a flow (RFC 3393's IPDV, without sign), likewise.
     pub jitter: String,
+    /// How much later than due a frame was sent at most, in nanoseconds: large where the sending worker was kept from
+    /// its core, or its port was full. 0 of copies, and where frames have no time of their own.
+    pub late_ns_max: u64,
 }
 
 impl Received {

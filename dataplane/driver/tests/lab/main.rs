@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at what it did not expect")]
 
+mod device_under_test;
 mod process;
 mod replay;
+mod trial;
 
 use engine::snapshot::MemorySpec;
 use process::Process;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use traffic::link::{self, Event, Request};
 
+use crate::device_under_test::prefer;
+
 /// An answer that has not come by then does not come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,6 +28,11 @@ impl Process {
             .spawn()
             .unwrap();
         Self { child, stream: Some(BufReader::new(near)) }
+    }
+
+    /// Its workers get their cores before others do.
+    pub(crate) fn prefer(&self) {
+        prefer(&self.child);
     }
 
     pub(crate) fn tell(&mut self, request: &Request) {

@@ -1,11 +1,12 @@
-//! Replays by the process: what it sends, what it tells meanwhile and at the end, and how it stops.
+//! Replay: what leaves is what the captures hold, when it is due.
 
-use std::fs::File;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use engine::sim::{CaptureReader, CaptureWriter};
-use traffic::histogram::decode;
+use engine::sim::{CaptureReader, capture_of};
+use tempfile::TempDir;
+use traffic::histogram;
 use traffic::link::{Event, Request};
 use traffic::replay::{
     Joining, Reading, ReplayPlan, ReplayReport, Rewrites, Split, SplitBy, Timing,
@@ -14,38 +15,98 @@ use traffic::replay::{
 use crate::process::Process;
 use crate::setup;
 
-/// Writes a capture of UDP frames a microsecond apart, each with its number, every third from port 80.
-fn capture(dir: &Path, frames: u32) -> PathBuf {
-    let file = dir.join("in.pcap");
-    let mut writer = CaptureWriter::new(File::create(&file).unwrap()).unwrap();
-    for number in 0..frames {
-        let bytes = frame(number);
-        writer
-            .write(u64::from(number) * 1000, bytes.len(), [bytes.as_slice()].into_iter())
-            .unwrap();
+/// Files of one test, and the process that sends.
+struct Scene {
+    folder: TempDir,
+    process: Process,
+}
+
+/// Frames of several lengths, 10 µs apart, of eight flows in both directions.
+fn frames(count: u16) -> Vec<(u64, Vec<u8>)> {
+    let frame = |number: u16| {
+        let len = [60, 100, 590, 1514][usize::from(number % 4)];
+        let mut frame = vec![0; len];
+        frame[..14].copy_from_slice(&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]);
+        let ip_len = u16::try_from(len - 14).unwrap();
+        frame[14..16].copy_from_slice(&[0x45, 0]);
+        frame[16..18].copy_from_slice(&ip_len.to_be_bytes());
+        frame[22..24].copy_from_slice(&[64, 17]);
+        let (client, server) = ([10, 0, 0, number.to_le_bytes()[0] % 8], [192, 0, 2, 1]);
+        let is_back = number % 3 == 0;
+        let (src, dst) = if is_back { (server, client) } else { (client, server) };
+        frame[26..30].copy_from_slice(&src);
+        frame[30..34].copy_from_slice(&dst);
+        let ports = if is_back { [0, 53, 4, 0] } else { [4, 0, 0, 53] };
+        frame[34..38].copy_from_slice(&ports);
+        frame[38..40].copy_from_slice(&(ip_len - 20).to_be_bytes());
+        frame[42..44].copy_from_slice(&number.to_be_bytes());
+        frame
+    };
+    (0..count).map(|number| (u64::from(number) * 10_000, frame(number))).collect()
+}
+
+fn bytes_of(frames: &[(u64, Vec<u8>)]) -> Vec<Vec<u8>> {
+    frames.iter().map(|(_, bytes)| bytes.clone()).collect()
+}
+
+/// What a capture holds.
+fn read(file: &Path) -> Vec<Vec<u8>> {
+    let mut reader = CaptureReader::new(fs::File::open(file).unwrap());
+    let mut frames = Vec::new();
+    while reader.advance().unwrap() {
+        frames.push(reader.frame().to_vec());
     }
-    writer.finish().unwrap();
-    file
+    frames
 }
 
-fn is_server(number: u32) -> bool {
-    number.is_multiple_of(3)
-}
+impl Scene {
+    /// Ports that write what they send into `out0.pcap`, `out1.pcap`.
+    fn new(ports: usize, frames: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let out = |port| folder.path().join(format!("out{port}.pcap"));
+        let device = |port| format!("net_pcap{port},tx_pcap={}", out(port).display());
+        let devices: Vec<String> = (0..ports).map(device).collect();
+        let devices: Vec<&str> = devices.iter().map(String::as_str).collect();
+        let mut process = Process::start();
+        let mut setup = setup(&devices);
+        setup.frames = frames;
+        let opened = process.ask(&Request::Open(setup));
+        assert!(matches!(opened, Event::Opened { .. }), "{opened:?}");
+        Self { folder, process }
+    }
 
-fn frame(number: u32) -> Vec<u8> {
-    let mut frame =
-        vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 32, 0, 0, 0, 0, 64, 17];
-    frame.extend([0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
-    let ports = if is_server(number) { [80, 5000u16] } else { [5000, 80] };
-    frame.extend([ports[0].to_be_bytes(), ports[1].to_be_bytes(), [0, 12], [0, 0]].concat());
-    frame.extend(number.to_be_bytes());
-    frame
+    fn capture(&self, frames: &[(u64, Vec<u8>)]) -> PathBuf {
+        let file = self.folder.path().join("in.pcap");
+        fs::write(&file, capture_of(frames.iter().map(|(time, bytes)| (*time, bytes)))).unwrap();
+        file
+    }
+
+    /// What was sent by each port.
+    fn finish(self, ports: usize) -> Vec<Vec<Vec<u8>>> {
+        self.process.finish();
+        (0..ports).map(|port| read(&self.folder.path().join(format!("out{port}.pcap")))).collect()
+    }
+
+    fn report(&mut self) -> ReplayReport {
+        loop {
+            match self.process.hear() {
+                Event::Replayed(report) => return report,
+                Event::ReplayProgress(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn run(&mut self, plan: ReplayPlan) -> ReplayReport {
+        self.process.tell(&Request::Replay(Box::new(plan)));
+        self.report()
+    }
 }
 
 fn plan(file: PathBuf, timing: Timing) -> ReplayPlan {
     ReplayPlan {
         files: vec![file],
-        joining: Joining::Concatenated,
+        joining: Joining::Merged,
         timing,
         loops: Some(1),
         duration_ns: None,
@@ -58,139 +119,142 @@ fn plan(file: PathBuf, timing: Timing) -> ReplayPlan {
     }
 }
 
-/// A process with these ports and so many buffers.
-fn open(devices: &[&str], frames: u32) -> Process {
-    let mut process = Process::start();
-    let opened = process.ask(&Request::Open(traffic::setup::Setup { frames, ..setup(devices) }));
-    assert!(matches!(opened, Event::Opened { .. }), "{opened:?}");
-    process
-}
-
-/// The report, and how many words of progress came before.
-fn report(process: &mut Process) -> (ReplayReport, usize) {
-    let mut words = 0;
-    loop {
-        match process.hear() {
-            Event::ReplayProgress(_) => words += 1,
-            Event::Replayed(report) => return (report, words),
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-fn replay(process: &mut Process, plan: ReplayPlan) -> ReplayReport {
-    process.tell(&Request::Replay(Box::new(plan)));
-    report(process).0
-}
-
-/// The frames of a capture, and how many nanoseconds lie between its first and last.
-fn written(file: &Path) -> (Vec<Vec<u8>>, u64) {
-    let mut reader = CaptureReader::new(File::open(file).unwrap());
-    let (mut frames, mut times) = (Vec::new(), Vec::new());
-    while reader.advance().unwrap() {
-        frames.push(reader.frame().to_vec());
-        times.push(reader.timestamp_ns());
-    }
-    (frames, times.last().unwrap_or(&0) - times.first().unwrap_or(&0))
-}
+/// Room for all frames of a test beside what is under way, or for none.
+const LOADED: u32 = 8191;
+const STREAMED: u32 = 1023;
 
 #[test]
-fn what_is_kept_and_what_is_read_leave_by_two_ports_in_order() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = capture(dir.path(), 3000);
-    // Few buffers, and many.
-    for buffers in [511, 8191] {
-        let out = ["client.pcap", "server.pcap"].map(|name| dir.path().join(name));
-        let devices = [0, 1].map(|at: usize| format!("net_pcap{at},tx_pcap={}", out[at].display()));
-        let mut process = open(&[&devices[0], &devices[1]], buffers);
-        let mut plan = plan(file.clone(), Timing::Top);
-        plan.split = Some(Split { port: 1, by: SplitBy::Ports });
-        plan.loops = Some(2);
-        plan.limit = Some(5000);
-        let report = replay(&mut process, plan);
-        process.finish();
-        let bytes = 5000 * frame(0).len() as u64;
-        assert_eq!((report.packets, report.bytes, report.loops), (5000, bytes, 1), "{report:?}");
-        assert_eq!((report.timing_error, report.was_stopped), (None, false));
-        assert!(report.failed.is_empty() && report.faults.is_empty() && report.elapsed_ns > 0);
-        for (out, is_server_side) in out.iter().zip([false, true]) {
-            let numbers =
-                (0..3000).chain(0..2000).filter(|number| is_server(*number) == is_server_side);
-            let expected: Vec<_> = numbers.map(frame).collect();
-            assert!(written(out).0 == expected, "with {buffers} buffers, {}", out.display());
-        }
+fn what_leaves_is_what_the_capture_holds_loaded_or_streamed() {
+    for room in [LOADED, STREAMED] {
+        let mut scene = Scene::new(1, room);
+        let frames = frames(3000);
+        let plan = plan(scene.capture(&frames), Timing::Original { speed: 1.0 });
+        let report = scene.run(ReplayPlan { loops: Some(2), ..plan });
+        assert_eq!((report.packets, report.loops, report.failed.len()), (6000, 2, 0));
+        // 30 ms each.
+        assert!(report.elapsed_ns.abs_diff(59_990_000) < 10_000_000, "{}", report.elapsed_ns);
+        let error = histogram::decode(&report.timing_error.unwrap()).unwrap();
+        assert_eq!(error.len(), 6000);
+        let all = bytes_of(&frames);
+        assert!(scene.finish(1)[0] == [all.clone(), all].concat());
     }
 }
 
 #[test]
-fn frames_are_sent_at_their_times_and_errors_are_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = capture(dir.path(), 3000);
-    for buffers in [511, 8191] {
-        let out = dir.path().join("out.pcap");
-        let mut process = open(&[&format!("net_pcap0,tx_pcap={}", out.display())], buffers);
-        process.tell(&Request::Replay(Box::new(plan(
-            file.clone(),
-            Timing::Original { speed: 0.005 },
-        ))));
-        let (report, words) = report(&mut process);
-        process.finish();
-        let (frames, elapsed_ns) = written(&out);
-        assert_eq!((frames.len(), report.packets, report.loops), (3000, 3000, 1));
-        // 2999 gaps of 200 microseconds; a crowded machine may stop for a while.
-        let ideal = 2999 * 200_000;
-        assert!((ideal - 20_000_000..ideal * 3).contains(&elapsed_ns), "{elapsed_ns}");
-        assert!((ideal - 20_000_000..ideal * 3).contains(&report.elapsed_ns), "{report:?}");
-        assert!(words >= 1, "progress is told");
-        let errors = decode(&report.timing_error.unwrap()).unwrap();
-        assert_eq!(errors.len(), 3000);
-        assert!(errors.value_at_quantile(0.5) < 1_000_000, "{}", errors.value_at_quantile(0.5));
+fn limits_end_it_and_rates_are_kept() {
+    for room in [LOADED, STREAMED] {
+        let mut scene = Scene::new(1, room);
+        let frames = frames(1500);
+        let file = scene.capture(&frames);
+        let rate = Timing::Packets { per_second: 50_000.0 };
+        let ever = ReplayPlan { loops: None, ..plan(file.clone(), rate) };
+        let report = scene.run(ReplayPlan { limit: Some(2500), ..ever.clone() });
+        assert_eq!((report.packets, report.loops), (2500, 1));
+        assert!(report.elapsed_ns.abs_diff(49_980_000) < 10_000_000, "{}", report.elapsed_ns);
+        let report = scene.run(ReplayPlan { duration_ns: Some(20_000_000), ..ever });
+        assert_eq!(report.packets, 1000, "what is due within 20 ms");
+        let report = scene.run(plan(file, Timing::Top));
+        assert_eq!((report.packets, report.timing_error), (1500, None));
+        let all = bytes_of(&frames);
+        let expected = [&all[..], &all[..1000], &all[..1000], &all[..]].concat();
+        assert!(scene.finish(1)[0] == expected);
     }
 }
 
 #[test]
-fn a_stop_and_a_limit_of_time_end_it_soon_with_a_report() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = capture(dir.path(), 3000);
-    for buffers in [511, 8191] {
-        let mut process = open(&["net_null0"], buffers);
-        for timing in [Timing::Top, Timing::Packets { per_second: 10.0 }] {
-            let endless = ReplayPlan { loops: None, ..plan(file.clone(), timing) };
-            process.tell(&Request::Replay(Box::new(endless.clone())));
-            let Event::ReplayProgress(progress) = process.hear() else { panic!("no progress") };
-            assert!(progress.packets > 0 && progress.part.is_none(), "{progress:?}");
-            let asked = Instant::now();
-            process.tell(&Request::Stop);
-            let (report, _) = report(&mut process);
-            assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
-            assert!(report.was_stopped && report.packets >= progress.packets, "{report:?}");
-            let limited = ReplayPlan { duration_ns: Some(50_000_000), ..endless };
-            let report = replay(&mut process, limited);
-            assert!(!report.was_stopped && report.packets > 0, "{report:?}");
-            assert!(report.elapsed_ns < 100_000_000, "{report:?}");
-        }
-        process.finish();
+fn clients_and_servers_leave_by_ports_of_their_own() {
+    for room in [LOADED, STREAMED] {
+        let mut scene = Scene::new(2, room);
+        let frames = frames(1000);
+        let clients = SplitBy::ClientAddresses(vec!["10.0.0.0/8".parse().unwrap()]);
+        let plan = ReplayPlan {
+            split: Some(Split { port: 1, by: clients }),
+            ..plan(scene.capture(&frames), Timing::Top)
+        };
+        assert_eq!(scene.run(plan).packets, 1000);
+        let sent = scene.finish(2);
+        let (clients, servers): (Vec<_>, Vec<_>) =
+            bytes_of(&frames).into_iter().partition(|frame| frame[26] == 10);
+        assert!(sent[0] == clients && sent[1] == servers && !servers.is_empty());
     }
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused_and_the_next_can() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = capture(dir.path(), 10);
-    let mut process = open(&["net_null0"], 1023);
-    let wrong = [
-        ReplayPlan { port: 1, ..plan(file.clone(), Timing::Top) },
-        ReplayPlan {
-            split: Some(Split { port: 0, by: SplitBy::Ports }),
-            ..plan(file.clone(), Timing::Top)
-        },
-        plan(dir.path().join("none.pcap"), Timing::Top),
-    ];
-    for (plan, word) in wrong.into_iter().zip(["no port 1", "two ports", "none.pcap"]) {
-        let refused = process.ask(&Request::Replay(Box::new(plan)));
+fn it_stops_when_it_is_told_to_and_says_how_far_it_came() {
+    for room in [LOADED, STREAMED] {
+        let mut scene = Scene::new(1, room);
+        let file = scene.capture(&frames(3000));
+        let slow = Timing::Packets { per_second: 10_000.0 };
+        let plan = ReplayPlan { loops: None, ..plan(file, slow) };
+        scene.process.tell(&Request::Replay(Box::new(plan)));
+        let progress = scene.process.hear();
+        let Event::ReplayProgress(progress) = progress else { panic!("{progress:?}") };
+        assert!(progress.packets > 0 && progress.part.is_none(), "{progress:?}");
+        scene.process.tell(&Request::Stop);
+        let began = Instant::now();
+        let report = scene.report();
+        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+        assert!(report.was_stopped && report.packets >= progress.packets, "{report:?}");
+        assert_eq!(scene.finish(1)[0].len() as u64, report.packets);
+    }
+}
+
+#[test]
+fn nothing_is_sent_of_captures_with_faults() {
+    let mut scene = Scene::new(1, LOADED);
+    let file = scene.capture(&frames(100));
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() - 7]).unwrap();
+    let plan = plan(file, Timing::Top);
+    scene.process.tell(&Request::Replay(Box::new(plan.clone())));
+    let refused = scene.process.hear();
+    let Event::Refused(faults) = refused else { panic!("{refused:?}") };
+    assert!(faults.len() == 1 && faults[0].contains("in.pcap"), "{faults:?}");
+    let reading = Reading { until_damage: true, ..Reading::default() };
+    let report = scene.run(ReplayPlan { reading, ..plan });
+    assert_eq!((report.packets, report.faults.len()), (99, 1), "{report:?}");
+    assert_eq!(scene.finish(1)[0].len(), 99);
+}
+
+#[test]
+fn at_top_speed_too_it_stops_and_is_limited_in_time() {
+    for room in [LOADED, STREAMED] {
+        let mut scene = Scene::new(0, room);
+        let file = scene.capture(&frames(3000));
+        let mut setup = setup(&["net_null0"]);
+        setup.frames = room;
+        scene.process = Process::start();
+        let opened = scene.process.ask(&Request::Open(setup));
+        assert!(matches!(opened, Event::Opened { .. }), "{opened:?}");
+        let endless = ReplayPlan { loops: None, ..plan(file, Timing::Top) };
+        scene.process.tell(&Request::Replay(Box::new(endless.clone())));
+        let progress = scene.process.hear();
+        let Event::ReplayProgress(progress) = progress else { panic!("{progress:?}") };
+        assert!(progress.packets > 3000 && progress.loops > 0, "{progress:?}");
+        scene.process.tell(&Request::Stop);
+        let began = Instant::now();
+        let report = scene.report();
+        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+        assert!(report.was_stopped && report.packets >= progress.packets, "{report:?}");
+        let report = scene.run(ReplayPlan { duration_ns: Some(50_000_000), ..endless });
+        assert!(!report.was_stopped && report.packets > 3000, "{report:?}");
+        assert!((10_000_000..100_000_000).contains(&report.elapsed_ns), "{report:?}");
+        scene.finish(0);
+    }
+}
+
+#[test]
+fn what_has_no_port_is_refused_and_the_next_is_sent() {
+    let mut scene = Scene::new(1, LOADED);
+    let file = scene.capture(&frames(10));
+    let good = plan(file, Timing::Top);
+    let split = Some(Split { port: 0, by: SplitBy::Ports });
+    let wrong = [ReplayPlan { port: 1, ..good.clone() }, ReplayPlan { split, ..good.clone() }];
+    for (plan, word) in wrong.into_iter().zip(["no port 1", "two ports"]) {
+        let refused = scene.process.ask(&Request::Replay(Box::new(plan)));
         let Event::Refused(faults) = refused else { panic!("{refused:?}") };
         assert!(faults[0].contains(word), "{faults:?}");
     }
-    assert_eq!(replay(&mut process, plan(file, Timing::Top)).packets, 10);
-    process.finish();
+    assert_eq!(scene.run(good).packets, 10);
+    assert_eq!(scene.finish(1)[0].len(), 10);
 }

@@ -240,6 +240,8 @@ fn a_captures_frames_are_as_they_are_but_for_the_stamp() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_sizes_and_numbers_have_right_checksums(
         size in 88u16..1600,
