@@ -219,13 +219,13 @@ fn nothing_is_sent_of_captures_with_faults() {
 #[test]
 fn at_top_speed_too_it_stops_and_is_limited_in_time() {
     for room in [LOADED, STREAMED] {
-        let mut scene = Scene::new(0, room);
-        let file = scene.capture(&frames(3000));
+        let (folder, mut process) = (tempfile::tempdir().unwrap(), Process::start());
         let mut setup = setup(&["net_null0"]);
         setup.frames = room;
-        scene.process = Process::start();
-        let opened = scene.process.ask(&Request::Open(setup));
+        let opened = process.ask(&Request::Open(setup));
         assert!(matches!(opened, Event::Opened { .. }), "{opened:?}");
+        let mut scene = Scene { folder, process };
+        let file = scene.capture(&frames(3000));
         let endless = ReplayPlan { loops: None, ..plan(file, Timing::Top) };
         scene.process.tell(&Request::Replay(Box::new(endless.clone())));
         let progress = scene.process.hear();
