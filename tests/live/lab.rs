@@ -13,7 +13,7 @@ pub(crate) const SERVER_V6: &str = "2001:db8:1::2";
 pub(crate) const TOOL: &str = "192.0.2.10";
 
 /// What is tested.
-const BINARIES: [&str; 3] = ["linetap", "linetapd", "linetap-dataplane"];
+const BINARIES: [&str; 4] = ["linetap", "linetapd", "linetap-dataplane", "linetap-traffic"];
 
 /// One lab at a time.
 static TURN: Mutex<()> = Mutex::new(());

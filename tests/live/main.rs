@@ -54,6 +54,8 @@ mod path_mtu;
 #[cfg(test)]
 mod policing;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod services;
