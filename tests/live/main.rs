@@ -38,6 +38,8 @@ mod api;
 #[cfg(test)]
 mod bgp;
 #[cfg(test)]
+mod capture_tool;
+#[cfg(test)]
 mod copies;
 #[cfg(test)]
 mod fleet;

@@ -12,6 +12,7 @@ mod templates;
 mod check;
 mod daemon;
 mod explain;
+mod lab;
 mod mirror;
 mod status;
 mod up;
