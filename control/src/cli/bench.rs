@@ -22,6 +22,7 @@ use crate::lab::bench::outcome::{Method, Outcome, PortFacts, Settings};
 use crate::lab::bench::progress::Progress;
 use crate::lab::bench::report::{page, table};
 use crate::lab::bench::run::Bench as Benchmark;
+use crate::lab::bench::trial::TrialError;
 use crate::lab::{Interrupt, TrafficProcess};
 use options::Options;
 
@@ -137,8 +138,13 @@ impl Bench {
             ports: &ports,
             settings: &settings,
         };
-        let (series, mut faults) = bench.run(&mut *device);
+        let (series, ended) = bench.run(&mut *device);
         progress.end();
+        let was_stopped = matches!(ended, Err(TrialError::Stopped));
+        let mut faults = Vec::new();
+        if let Err(TrialError::Failed(error)) = ended {
+            faults.push(format!("{error:#}"));
+        }
         if let Err(error) = process.finish() {
             faults.push(error.to_string());
         }
@@ -154,6 +160,7 @@ impl Bench {
             device: device.facts(),
             settings,
             series,
+            was_stopped,
             faults,
         })
     }
