@@ -78,10 +78,10 @@ pub(super) struct Options {
     vlan: Option<String>,
     /// In VXLAN of this network: frames are 50 bytes longer.
     #[arg(long, value_name = "VNI", help_heading = "Frames")]
-    vxlan: Option<String>,
+    pub(super) vxlan: Option<String>,
     /// Frames of a capture, over and over, instead of made ones.
     #[arg(long, value_name = "FILE", help_heading = "Frames")]
-    capture: Option<PathBuf>,
+    pub(super) capture: Option<PathBuf>,
     /// Which pseudo-random order and payload [default: 1].
     #[arg(long, value_name = "NUMBER", help_heading = "Frames")]
     seed: Option<String>,
