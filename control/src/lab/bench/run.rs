@@ -21,7 +21,7 @@ use super::runner::{Runner, Top};
 use super::sizes::FrameSizes;
 use super::soak::soak;
 use super::throughput::ThroughputSearch;
-use super::trial::{Counted, TrialError};
+use super::trial::{Counted, TrialError, Trials as _};
 use crate::lab::units::short_time;
 use crate::lab::{Interrupt, TrafficProcess};
 
@@ -29,6 +29,8 @@ use crate::lab::{Interrupt, TrafficProcess};
 const TOP: Duration = Duration::from_secs(1);
 /// A search goes so far beyond what the generator sent by itself: to see that there is no more.
 const MARGIN: f64 = 1.05;
+/// From one frame per second to more than any wire carries.
+const DOUBLINGS_MAX: u32 = 36;
 /// The lowest load of a search, as a part of the highest.
 const LOWEST: f64 = 1e-4;
 /// A search ends after so many trials.
@@ -193,6 +195,7 @@ impl Work<'_, '_> {
             return Err(TrialError::Failed(why));
         }
         self.range(sizes, &top);
+        self.reach()?;
         for method in Method::ALL {
             if !self.settings.methods.contains(&method) {
                 continue;
@@ -242,6 +245,26 @@ impl Work<'_, '_> {
                 top.sent / line.unwrap_or(top.sent) * 100.0
             ));
         }
+    }
+
+    /// Doubles the highest load until something is lost or not sent: a generator that is let go may be slower than
+    /// one that is paced, where its port makes it wait. Not where the load was asked for.
+    fn reach(&mut self) -> Result<(), TrialError> {
+        if self.settings.load_max.is_some() {
+            return Ok(());
+        }
+        let line = self.series.line_rate.unwrap_or(f64::INFINITY);
+        for _ in 0..DOUBLINGS_MAX {
+            if self.series.load_max >= line {
+                break;
+            }
+            let trial = self.runner.run(self.series.load_max, TOP)?;
+            if trial.wire.lost() > 0 {
+                break;
+            }
+            self.series.load_max = (self.series.load_max * 2.0).min(line);
+        }
+        Ok(())
     }
 
     fn mlr(&mut self) -> Result<(), TrialError> {
