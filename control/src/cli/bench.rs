@@ -24,6 +24,7 @@ use crate::lab::bench::outcome::{Method, Outcome, PortFacts, Settings};
 use crate::lab::bench::progress::Progress;
 use crate::lab::bench::report::{page, table};
 use crate::lab::bench::run::Bench as Benchmark;
+use crate::lab::bench::trial::TrialError;
 use crate::lab::{Interrupt, TrafficProcess};
 use itself::OfItself;
 use options::Options;
@@ -186,8 +187,13 @@ impl Bench {
             ports: &ports,
             settings: &settings,
         };
-        let (series, mut faults) = bench.run(device);
+        let (series, ended) = bench.run(device);
         progress.end();
+        let was_stopped = matches!(ended, Err(TrialError::Stopped));
+        let mut faults = Vec::new();
+        if let Err(TrialError::Failed(error)) = ended {
+            faults.push(format!("{error:#}"));
+        }
         if let Err(error) = process.finish() {
             faults.push(error.to_string());
         }
@@ -195,7 +201,7 @@ impl Bench {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             dpdk: opened.1,
             command: env::args().collect(),
-            started: started.to_string(),
+            started: format!("{started:.0}"),
             elapsed_s: clock.elapsed().as_secs_f64(),
             host: Host::here(),
             cores: found.cores.clone(),
@@ -203,6 +209,7 @@ impl Bench {
             device: device.facts(),
             settings,
             series,
+            was_stopped,
             faults,
         })
     }
