@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use traffic::trial::{Frames, Made, Stream};
 
 use super::appliance::witness::Limit;
@@ -101,6 +101,14 @@ impl Bench<'_> {
             }
         }
         let faults = device.conclude();
+        match ended {
+            // It may know more about its end than who has lost it.
+            Err(TrialError::Failed(error)) if !faults.is_empty() => {
+                let faults = faults.join("\n");
+                return Err(TrialError::Failed(anyhow!("{error:#}\n{faults}")));
+            }
+            _ => {}
+        }
         if let Some(series) = all.get_mut(first..).and_then(<[Series]>::last_mut) {
             series.notes.extend(faults);
         }
