@@ -114,7 +114,7 @@ deep_tests() {
     tests "soak between rings" env LINETAP_SOAK_SECONDS=1800 LINETAP_TEST_PATIENCE=2400 \
         cargo test --release --package driver --test soak -- --nocapture
     tests "a thousand changes and as many ends as they see" env LINETAP_CRASH_CHANGES=1000 \
-        cargo test --package control --test api_daemon -- --nocapture crash::
+        cargo test --package control --test api -- --nocapture daemon::crash::
     tests "a thousand changes by the API" env LINETAP_API_TIMES=1000 cargo test --package tests --test live -- --nocapture api::
     step "release build" cargo build --quiet --release --workspace --bins
     tests "soak" cargo test --release --package tests --test live -- --ignored --nocapture

@@ -322,6 +322,12 @@ impl engine::port::Mbuf for Mbuf {
     }
 
     #[inline]
+    fn again(&mut self) -> Self {
+        self.hold_again();
+        Self(self.0)
+    }
+
+    #[inline]
     fn free_bulk<const N: usize>(burst: &mut Burst<Self, N>) {
         let frames = burst.storage_mut();
         let count = u32::try_from(frames.len()).unwrap_or(u32::MAX);

@@ -54,6 +54,10 @@ pub trait Mbuf: Sized + Debug {
     /// and what would move an end of it fails.
     fn share(&mut self, frame: &mut Self) -> bool;
 
+    /// The same frame once more, without copying it: both are it from then on, as with [`Mbuf::share`].
+    #[must_use]
+    fn again(&mut self) -> Self;
+
     /// When the frame was captured, in nanoseconds, where it tells: frames of a device do not, and came
     /// when they were received.
     #[inline]

@@ -21,6 +21,16 @@ pub struct CapturePlan {
     pub duration_ns: Option<u64>,
     /// Stop after so many frames.
     pub limit: Option<u64>,
+    /// So many bytes of frames may wait for the file to be written; what comes then is lost, and counted.
+    #[serde(default = "buffer_bytes_default")]
+    pub buffer_bytes: u64,
+}
+
+/// What may wait if nobody says otherwise: half a second of 1 Gb/s.
+pub const BUFFER_BYTES: u64 = 64 << 20;
+
+fn buffer_bytes_default() -> u64 {
+    BUFFER_BYTES
 }
 
 /// When the next file begins.

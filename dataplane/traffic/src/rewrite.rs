@@ -14,11 +14,12 @@ use engine::parse::{Headers, dissect_ip};
 use engine::rule::{TCP, UDP};
 use engine::units::Mac;
 use engine::wire::checksum::{finish, sum};
+use engine::wire::ipv6::next_header;
 use engine::wire::{ethernet, ipv4, ipv6, vlan};
 
 use self::addresses::AddressMap;
 use self::checksums::{Difference, ICMPV6, over_addresses};
-use crate::layers::{ARP, Layers, u16_at};
+use crate::layers::{ARP, Extensions, Layers, u16_at};
 use crate::replay::{Rewrites, VlanRewrite};
 use ethernet::ethertype;
 
@@ -166,10 +167,14 @@ impl Rewriter {
             self.ipv4_addresses(packet, loop_number)
         };
         headers.addresses = addresses_of(packet, is_v6);
-        let Some(protocol) = headers.protocol.filter(|_| !headers.is_later) else {
+        let near = headers.protocol.map(|protocol| (protocol, headers.upper_at));
+        let Some((protocol, upper_at)) = near.or_else(|| far_upper(packet)) else {
             return;
         };
-        let upper = packet.get_mut(headers.upper_at..headers.end).unwrap_or_default();
+        if headers.is_later {
+            return;
+        }
+        let upper = packet.get_mut(upper_at..headers.end).unwrap_or_default();
         let mut difference = self.change_ports(upper, protocol, &mut headers.ports);
         let mut checksum_at = over_addresses(protocol, is_v6);
         if checksum_at.is_some() {
@@ -348,23 +353,13 @@ fn addresses_of(packet: &[u8], is_v6: bool) -> Addresses {
 
 /// True for an IPv6 packet with a routing header that has segments left.
 fn is_routed(packet: &[u8]) -> bool {
-    use engine::wire::ipv6::next_header::{DESTINATION, HOP_BY_HOP, ROUTING};
-    let (mut next, mut at) = (packet.get(6).copied(), ipv6::HEADER_LEN);
-    for _ in 0..engine::parse::EXTENSIONS_MAX {
-        let Some(&[following, units, _, left]) = packet.get(at..).and_then(<[u8]>::first_chunk)
-        else {
-            return false;
-        };
-        match next {
-            Some(ROUTING) => return left > 0,
-            Some(HOP_BY_HOP | DESTINATION) => {
-                next = Some(following);
-                at += (usize::from(units) + 1) * 8;
-            }
-            _ => return false,
-        }
-    }
-    false
+    let left = |at: usize| packet.get(at + 3).is_some_and(|&left| left > 0);
+    Extensions::of(packet).any(|(kind, at)| kind == next_header::ROUTING && left(at))
+}
+
+/// The upper layer behind more extension headers than are walked elsewhere, and where it begins.
+fn far_upper(packet: &[u8]) -> Option<(u8, usize)> {
+    Extensions::of(packet).last().filter(|(kind, _)| !next_header::WALKED.contains(kind))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 
 use self::cache::Cache;
 use self::speakers::{Memory, fingerprint};
-use crate::layers::{ARP, Layers, u16_at};
+use crate::layers::{ARP, Extensions, Layers, u16_at};
 use crate::replay::SplitBy;
 
 /// The port of a client's frames, and of all that tell nothing.
@@ -201,19 +201,9 @@ fn datagram(packet: &[u8], headers: &Headers) -> u64 {
 
 /// The identification in an IPv6 fragment header; `None` where there is none.
 fn identification(packet: &[u8]) -> Option<u32> {
-    let (mut next, mut at) = (*packet.get(6)?, ipv6::HEADER_LEN);
-    for _ in 0..engine::parse::EXTENSIONS_MAX {
-        let header = packet.get(at..)?.first_chunk::<8>()?;
-        let [following, units, ..] = *header;
-        at += match next {
-            next_header::FRAGMENT => return header.last_chunk().copied().map(u32::from_be_bytes),
-            next_header::AUTHENTICATION => (usize::from(units) + 2) * 4,
-            _ if next_header::WALKED.contains(&next) => (usize::from(units) + 1) * 8,
-            _ => return None,
-        };
-        next = following;
-    }
-    None
+    let (_, at) = Extensions::of(packet).find(|(kind, _)| *kind == next_header::FRAGMENT)?;
+    let header = packet.get(at..)?.first_chunk::<{ ipv6::FRAGMENT_LEN }>()?;
+    header.last_chunk().copied().map(u32::from_be_bytes)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod device_under_test;
 mod process;
+mod replay;
 mod trial;
 
 use engine::snapshot::MemorySpec;

@@ -133,6 +133,18 @@ impl Mbuf for SimMbuf {
         true
     }
 
+    /// As in [`SimMbuf::share`], a second one.
+    fn again(&mut self) -> Self {
+        let copy = |segment: &Segment| {
+            let mut held = take(&segment.shelf, segment.len());
+            held.end += segment.len();
+            held.bytes_mut().copy_from_slice(segment.bytes());
+            held
+        };
+        let tail = self.tail.iter().map(copy).collect();
+        Self { head: copy(&self.head), tail, timestamp_ns: self.timestamp_ns }
+    }
+
     fn time_ns(&self) -> Option<u64> {
         Some(self.timestamp_ns)
     }

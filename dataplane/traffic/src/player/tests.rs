@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::replay::{Layer, Reading, Rewrites, Split, Timing, VlanRewrite};
 
-fn plan(files: &[&Path]) -> ReplayPlan {
+pub(super) fn plan(files: &[&Path]) -> ReplayPlan {
     ReplayPlan {
         files: files.iter().map(|file| file.to_path_buf()).collect(),
         joining: Joining::Merged,

@@ -1,0 +1,217 @@
+//! Replay: what leaves is what the captures hold, when it is due.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use engine::sim::{CaptureReader, capture_of};
+use tempfile::TempDir;
+use traffic::histogram;
+use traffic::link::{Event, Request};
+use traffic::replay::{
+    Joining, Reading, ReplayPlan, ReplayReport, Rewrites, Split, SplitBy, Timing,
+};
+
+use crate::process::Process;
+use crate::setup;
+
+/// Files of one test, and the process that sends.
+struct Scene {
+    folder: TempDir,
+    process: Process,
+}
+
+/// Frames of several lengths, 10 µs apart, of eight flows in both directions.
+fn frames(count: u16) -> Vec<(u64, Vec<u8>)> {
+    let frame = |number: u16| {
+        let len = [60, 100, 590, 1514][usize::from(number % 4)];
+        let mut frame = vec![0; len];
+        frame[..14].copy_from_slice(&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]);
+        let ip_len = u16::try_from(len - 14).unwrap();
+        frame[14..16].copy_from_slice(&[0x45, 0]);
+        frame[16..18].copy_from_slice(&ip_len.to_be_bytes());
+        frame[22..24].copy_from_slice(&[64, 17]);
+        let (client, server) = ([10, 0, 0, number.to_le_bytes()[0] % 8], [192, 0, 2, 1]);
+        let is_back = number % 3 == 0;
+        let (src, dst) = if is_back { (server, client) } else { (client, server) };
+        frame[26..30].copy_from_slice(&src);
+        frame[30..34].copy_from_slice(&dst);
+        let ports = if is_back { [0, 53, 4, 0] } else { [4, 0, 0, 53] };
+        frame[34..38].copy_from_slice(&ports);
+        frame[38..40].copy_from_slice(&(ip_len - 20).to_be_bytes());
+        frame[42..44].copy_from_slice(&number.to_be_bytes());
+        frame
+    };
+    (0..count).map(|number| (u64::from(number) * 10_000, frame(number))).collect()
+}
+
+fn bytes_of(frames: &[(u64, Vec<u8>)]) -> Vec<Vec<u8>> {
+    frames.iter().map(|(_, bytes)| bytes.clone()).collect()
+}
+
+/// What a capture holds.
+fn read(file: &Path) -> Vec<Vec<u8>> {
+    let mut reader = CaptureReader::new(fs::File::open(file).unwrap());
+    let mut frames = Vec::new();
+    while reader.advance().unwrap() {
+        frames.push(reader.frame().to_vec());
+    }
+    frames
+}
+
+impl Scene {
+    /// Ports that write what they send into `out0.pcap`, `out1.pcap`.
+    fn new(ports: usize, frames: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let out = |port| folder.path().join(format!("out{port}.pcap"));
+        let device = |port| format!("net_pcap{port},tx_pcap={}", out(port).display());
+        let devices: Vec<String> = (0..ports).map(device).collect();
+        let devices: Vec<&str> = devices.iter().map(String::as_str).collect();
+        let mut process = Process::start();
+        let mut setup = setup(&devices);
+        setup.frames = frames;
+        let opened = process.ask(&Request::Open(setup));
+        assert!(matches!(opened, Event::Opened { .. }), "{opened:?}");
+        Self { folder, process }
+    }
+
+    fn capture(&self, frames: &[(u64, Vec<u8>)]) -> PathBuf {
+        let file = self.folder.path().join("in.pcap");
+        fs::write(&file, capture_of(frames.iter().map(|(time, bytes)| (*time, bytes)))).unwrap();
+        file
+    }
+
+    /// What was sent by each port.
+    fn finish(self, ports: usize) -> Vec<Vec<Vec<u8>>> {
+        self.process.finish();
+        (0..ports).map(|port| read(&self.folder.path().join(format!("out{port}.pcap")))).collect()
+    }
+
+    fn report(&mut self) -> ReplayReport {
+        loop {
+            match self.process.hear() {
+                Event::Replayed(report) => return report,
+                Event::ReplayProgress(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn run(&mut self, plan: ReplayPlan) -> ReplayReport {
+        self.process.tell(&Request::Replay(Box::new(plan)));
+        self.report()
+    }
+}
+
+fn plan(file: PathBuf, timing: Timing) -> ReplayPlan {
+    ReplayPlan {
+        files: vec![file],
+        joining: Joining::Merged,
+        timing,
+        loops: Some(1),
+        duration_ns: None,
+        limit: None,
+        gap_max_ns: None,
+        port: 0,
+        split: None,
+        rewrites: Rewrites::default(),
+        reading: Reading::default(),
+    }
+}
+
+/// Room for all frames of a test beside what is under way, or for none.
+const LOADED: u32 = 8191;
+const STREAMED: u32 = 1023;
+
+#[test]
+fn what_leaves_is_what_the_capture_holds_loaded_or_streamed() {
+    for room in [LOADED, STREAMED] {
+        let mut scene = Scene::new(1, room);
+        let frames = frames(3000);
+        let plan = plan(scene.capture(&frames), Timing::Original { speed: 1.0 });
+        let report = scene.run(ReplayPlan { loops: Some(2), ..plan });
+        assert_eq!((report.packets, report.loops, report.failed.len()), (6000, 2, 0));
+        // 30 ms each.
+        assert!(report.elapsed_ns.abs_diff(59_990_000) < 10_000_000, "{}", report.elapsed_ns);
+        let error = histogram::decode(&report.timing_error.unwrap()).unwrap();
+        assert_eq!(error.len(), 6000);
+        let all = bytes_of(&frames);
+        assert!(scene.finish(1)[0] == [all.clone(), all].concat());
+    }
+}
+
+#[test]
+fn limits_end_it_and_rates_are_kept() {
+    for room in [LOADED, STREAMED] {
+        let mut scene = Scene::new(1, room);
+        let frames = frames(1500);
+        let file = scene.capture(&frames);
+        let rate = Timing::Packets { per_second: 50_000.0 };
+        let ever = ReplayPlan { loops: None, ..plan(file.clone(), rate) };
+        let report = scene.run(ReplayPlan { limit: Some(2500), ..ever.clone() });
+        assert_eq!((report.packets, report.loops), (2500, 1));
+        assert!(report.elapsed_ns.abs_diff(49_980_000) < 10_000_000, "{}", report.elapsed_ns);
+        let report = scene.run(ReplayPlan { duration_ns: Some(20_000_000), ..ever });
+        assert_eq!(report.packets, 1000, "what is due within 20 ms");
+        let report = scene.run(plan(file, Timing::Top));
+        assert_eq!((report.packets, report.timing_error), (1500, None));
+        let all = bytes_of(&frames);
+        let expected = [&all[..], &all[..1000], &all[..1000], &all[..]].concat();
+        assert!(scene.finish(1)[0] == expected);
+    }
+}
+
+#[test]
+fn clients_and_servers_leave_by_ports_of_their_own() {
+    for room in [LOADED, STREAMED] {
+        let mut scene = Scene::new(2, room);
+        let frames = frames(1000);
+        let clients = SplitBy::ClientAddresses(vec!["10.0.0.0/8".parse().unwrap()]);
+        let plan = ReplayPlan {
+            split: Some(Split { port: 1, by: clients }),
+            ..plan(scene.capture(&frames), Timing::Top)
+        };
+        assert_eq!(scene.run(plan).packets, 1000);
+        let sent = scene.finish(2);
+        let (clients, servers): (Vec<_>, Vec<_>) =
+            bytes_of(&frames).into_iter().partition(|frame| frame[26] == 10);
+        assert!(sent[0] == clients && sent[1] == servers && !servers.is_empty());
+    }
+}
+
+#[test]
+fn it_stops_when_it_is_told_to_and_says_how_far_it_came() {
+    for room in [LOADED, STREAMED] {
+        let mut scene = Scene::new(1, room);
+        let file = scene.capture(&frames(3000));
+        let slow = Timing::Packets { per_second: 10_000.0 };
+        let plan = ReplayPlan { loops: None, ..plan(file, slow) };
+        scene.process.tell(&Request::Replay(Box::new(plan)));
+        let progress = scene.process.hear();
+        let Event::ReplayProgress(progress) = progress else { panic!("{progress:?}") };
+        assert!(progress.packets > 0 && progress.part.is_none(), "{progress:?}");
+        scene.process.tell(&Request::Stop);
+        let began = Instant::now();
+        let report = scene.report();
+        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+        assert!(report.was_stopped && report.packets >= progress.packets, "{report:?}");
+        assert_eq!(scene.finish(1)[0].len() as u64, report.packets);
+    }
+}
+
+#[test]
+fn nothing_is_sent_of_captures_with_faults() {
+    let mut scene = Scene::new(1, LOADED);
+    let file = scene.capture(&frames(100));
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() - 7]).unwrap();
+    let plan = plan(file, Timing::Top);
+    scene.process.tell(&Request::Replay(Box::new(plan.clone())));
+    let refused = scene.process.hear();
+    let Event::Refused(faults) = refused else { panic!("{refused:?}") };
+    assert!(faults.len() == 1 && faults[0].contains("in.pcap"), "{faults:?}");
+    let reading = Reading { until_damage: true, ..Reading::default() };
+    let report = scene.run(ReplayPlan { reading, ..plan });
+    assert_eq!((report.packets, report.faults.len()), (99, 1), "{report:?}");
+    assert_eq!(scene.finish(1)[0].len(), 99);
+}
