@@ -56,6 +56,8 @@ mod policing;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod self_bench;
+#[cfg(test)]
 mod services;
 #[cfg(test)]
 mod soak;

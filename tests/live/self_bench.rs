@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::MutexGuard;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::lab::{binary, is_possible};
+use crate::lab::{binary, turn};
 use crate::process::{Background, output, run, send_signal, wait_for};
 
 /// A search as short as it can be, at a load that a busy machine carries.
@@ -22,18 +23,28 @@ const SHORT: [&str; 8] = [
     "--quiet",
 ];
 
-/// A bench of itself with sockets in `dir`, if it can run here.
-fn bench(dir: &TempDir) -> Option<Command> {
-    if !is_possible() {
-        return None;
-    }
-    let mut command = Command::new(binary("linetap"));
-    command.args(["bench", "--self"]).env("TMPDIR", dir.path());
-    Some(command)
+/// Where benches have their sockets.
+struct Place {
+    dir: TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
 
-fn is_empty(dir: &Path) -> bool {
-    fs::read_dir(dir).unwrap().next().is_none()
+impl Place {
+    /// `None` where none can run.
+    fn new() -> Option<Self> {
+        let turn = turn()?;
+        Some(Self { dir: tempfile::tempdir().unwrap(), _turn: turn })
+    }
+
+    fn bench(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary("linetap"));
+        command.args(["bench", "--self"]).args(arguments).env("TMPDIR", self.dir.path());
+        command
+    }
+
+    fn is_empty(&self) -> bool {
+        fs::read_dir(self.dir.path()).unwrap().next().is_none()
+    }
 }
 
 /// The series of a report, by configuration: goals, trials, notes.
@@ -50,15 +61,17 @@ fn copies(series: &Value, what: &str) -> u64 {
 
 #[test]
 fn every_copy_of_every_configuration_is_what_was_mirrored() {
-    let dir = tempfile::tempdir().unwrap();
-    let Some(mut bench) = bench(&dir) else { return };
-    let report = run(bench.args(["--mirror", "--method=mlr"]).args(SHORT));
+    let Some(place) = Place::new() else { return };
+    let report = run(place.bench(&SHORT).args(["--mirror", "--method=mlr"]));
     let all = series(report.as_bytes());
     assert_eq!(all.len(), 11);
     for one in &all {
         let name = &one["stack"];
         assert_eq!(one["notes"].as_array().unwrap().len(), 0, "{name}: {}", one["notes"]);
-        assert!(one["goals"].as_array().unwrap().iter().all(|goal| goal["lower"].is_f64()), "{one}");
+        assert!(
+            one["goals"].as_array().unwrap().iter().all(|goal| goal["lower"].is_f64()),
+            "{one}"
+        );
         assert_eq!(copies(one, "corrupted"), 0, "{name}");
         assert_eq!(copies(one, "received") > 0, *name != "wire", "{name}");
         let foreign = |trial: &Value| trial["foreign"].as_u64().unwrap();
@@ -71,25 +84,23 @@ fn every_copy_of_every_configuration_is_what_was_mirrored() {
             assert!((20..=30).contains(&part), "{part} %");
         }
     }
-    assert!(is_empty(dir.path()));
+    assert!(place.is_empty());
 }
 
 #[test]
 fn copies_that_are_cut_or_not_wanted_are_seen() {
-    let dir = tempfile::tempdir().unwrap();
-    let Some(mut bench) = bench(&dir) else { return };
-    bench.args(["--mirror=truncated", "--expect=one-session", "--method=mlr"]).args(SHORT);
-    let cut = output(&mut bench);
+    let Some(place) = Place::new() else { return };
+    let mut bench = place.bench(&SHORT);
+    let cut = output(bench.args(["--mirror=truncated", "--expect=one-session", "--method=mlr"]));
     assert_eq!(cut.status.code(), Some(1));
     let said = String::from_utf8_lossy(&cut.stderr);
     assert!(said.contains("copies are not what was mirrored"), "{said}");
     assert!(copies(&series(&cut.stdout)[0], "corrupted") > 0);
-    let mut bench = Command::new(binary("linetap"));
-    bench.args(["bench", "--self", "--mirror=one-session", "--expect=quarter", "--method=mlr"]);
-    let more = run(bench.args(SHORT).env("TMPDIR", dir.path()));
+    let mut bench = place.bench(&SHORT);
+    let more = run(bench.args(["--mirror=one-session", "--expect=quarter", "--method=mlr"]));
     let trials = series(more.as_bytes())[0]["trials"].clone();
     assert!(trials.as_array().unwrap().iter().any(|trial| trial["foreign"].as_u64() > Some(0)));
-    assert!(is_empty(dir.path()));
+    assert!(place.is_empty());
 }
 
 /// The child processes of one, by name.
@@ -104,9 +115,9 @@ fn is_alive(pid: u32) -> bool {
 }
 
 /// A bench that would take minutes, once both of its processes run.
-fn long(bench: &mut Command, log: &Path) -> (Background, [u32; 2]) {
-    let long = ["--mirror=one-session", "--duration=20s", "--max-load=1kpps", "--quiet"];
-    let bench = Background::start(bench.args(long), log);
+fn long(place: &Place, log: &Path) -> (Background, [u32; 2]) {
+    let long = ["--mirror=one-session", "--duration=5s", "--max-load=1kpps", "--quiet"];
+    let bench = Background::start(&mut place.bench(&long), log);
     let mut children = [None; 2];
     wait_for("a data plane and a generator at work", || {
         let pid = bench.pid();
@@ -128,25 +139,24 @@ fn has_polled(parent: u32) -> bool {
 
 #[test]
 fn an_interrupt_leaves_nothing_behind() {
-    let (dir, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let Some(mut bench) = bench(&dir) else { return };
-    let (mut bench, children) = long(&mut bench, &logs.path().join("log"));
-    assert!(!is_empty(dir.path()));
+    let Some(place) = Place::new() else { return };
+    let logs = tempfile::tempdir().unwrap();
+    let (mut bench, children) = long(&place, &logs.path().join("log"));
+    assert!(!place.is_empty());
     bench.end("INT");
     assert!(!children.into_iter().any(is_alive), "{}", bench.log());
-    assert!(is_empty(dir.path()), "{}", bench.log());
+    assert!(place.is_empty(), "{}", bench.log());
 }
 
 #[test]
 fn a_data_plane_that_dies_is_told_and_nothing_is_left() {
-    let (dir, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let Some(mut bench) = bench(&dir) else { return };
-    bench.arg("--method=mlr");
-    let (mut bench, [dataplane, traffic]) = long(&mut bench, &logs.path().join("log"));
+    let Some(place) = Place::new() else { return };
+    let logs = tempfile::tempdir().unwrap();
+    let (mut bench, [dataplane, traffic]) = long(&place, &logs.path().join("log"));
     send_signal(dataplane, "KILL");
     let status = bench.wait();
     assert_eq!(status.code(), Some(1));
     let log = bench.log();
     assert!(log.contains("which is measured, has ended (signal: 9 (SIGKILL))"), "{log}");
-    assert!(!is_alive(traffic) && is_empty(dir.path()), "{log}");
+    assert!(!is_alive(traffic) && place.is_empty(), "{log}");
 }

@@ -269,10 +269,11 @@ impl Work<'_, '_> {
         self.series.goals = search.run(self.runner)?;
         self.series.trials.clone_from(&self.runner.records);
         let limits: Vec<_> = self.series.goals.iter().map(|it| limit(self.series, it)).collect();
-        for (result, limit) in self.series.goals.iter_mut().zip(limits) {
+        for (result, &limit) in self.series.goals.iter_mut().zip(&limits) {
             // By memif a device that has no time lets the sender wait.
             result.is_sender_limited &= !matches!(limit, Some(it) if it != Limit::Sender);
         }
+        self.series.limits = limits;
         self.stopped()
     }
 
