@@ -24,6 +24,7 @@ use crate::lab::bench::outcome::{Method, Outcome, PortFacts, Settings};
 use crate::lab::bench::progress::Progress;
 use crate::lab::bench::report::{mirror, page, table};
 use crate::lab::bench::run::Bench as Benchmark;
+use crate::lab::bench::trial::TrialError;
 use crate::lab::{Interrupt, TrafficProcess};
 use itself::OfItself;
 use options::Options;
@@ -190,8 +191,13 @@ impl Bench {
             ports: &ports,
             settings: &settings,
         };
-        let (series, mut faults) = bench.run(device);
+        let (series, ended) = bench.run(device);
         progress.end();
+        let was_stopped = matches!(ended, Err(TrialError::Stopped));
+        let mut faults = Vec::new();
+        if let Err(TrialError::Failed(error)) = ended {
+            faults.push(format!("{error:#}"));
+        }
         if let Err(error) = process.finish() {
             faults.push(error.to_string());
         }
@@ -207,6 +213,7 @@ impl Bench {
             device: device.facts(),
             settings,
             series,
+            was_stopped,
             faults,
         })
     }

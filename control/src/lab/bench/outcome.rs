@@ -164,6 +164,8 @@ pub struct TrialRecord {
     pub latency: Option<Summary>,
     /// Frames that belonged to nobody.
     pub foreign: u64,
+    /// How much later than due a frame was sent at most, in nanoseconds.
+    pub late_ns_max: u64,
 }
 
 /// What came of one size in one configuration.
@@ -248,6 +250,8 @@ pub struct Outcome {
     pub settings: Settings,
     /// What was found.
     pub series: Vec<Series>,
+    /// Somebody wanted no more.
+    pub was_stopped: bool,
     /// Why there is not more of it.
     pub faults: Vec<String>,
 }

@@ -22,6 +22,7 @@ use super::sizes::FrameSizes;
 use super::soak::soak;
 use super::throughput::ThroughputSearch;
 use super::trial::{Counted, TrialError};
+use crate::lab::units::short_time;
 use crate::lab::{Interrupt, TrafficProcess};
 
 /// How long the generator is let go to see what it can.
@@ -60,8 +61,11 @@ pub struct Bench<'a> {
     pub settings: &'a Settings,
 }
 
+/// A frame that was sent later than due by so much was kept waiting by something else than its port.
+const LATE_NS_MAX: u64 = 1_000_000;
+
 /// What there is at the end, and why there is not more.
-type Ended = (Vec<Series>, Vec<String>);
+type Ended = (Vec<Series>, Result<(), TrialError>);
 
 impl Bench<'_> {
     /// Runs everything, or as much as can be.
@@ -69,10 +73,10 @@ impl Bench<'_> {
         let mut all = Vec::new();
         for stack in device.stacks() {
             if let Err(error) = self.stack(&stack, device, &mut all) {
-                return (all, vec![error.to_string()]);
+                return (all, Err(error));
             }
         }
-        (all, Vec::new())
+        (all, Ok(()))
     }
 
     /// All sizes in one configuration. Errors: it can't go on.
@@ -142,6 +146,8 @@ impl Bench<'_> {
         };
         let done = work.all(sizes, device);
         series.trials = runner.records;
+        let late = late(series);
+        series.notes.extend(late);
         series.notes.extend(runner.faults);
         done
     }
@@ -187,6 +193,13 @@ impl Work<'_, '_> {
         device: &mut dyn Device,
     ) -> Result<(), TrialError> {
         let top = self.runner.top(TOP)?;
+        if top.received <= 0.0 && self.wiring.copies.is_none() {
+            let why = anyhow!(
+                "no frame came back: is the device between the two ports, and does it forward to the frames' \
+                 destination? see --destination-mac"
+            );
+            return Err(TrialError::Failed(why));
+        }
         self.range(sizes, &top);
         for method in Method::ALL {
             if !self.settings.methods.contains(&method) {
@@ -231,9 +244,6 @@ impl Work<'_, '_> {
         (series.frame_len, series.line_rate) = (frame_len, line);
         (series.generator, series.forwarded) = (top.sent, top.received);
         series.load_max = load_max.max(1.0);
-        if top.received <= 0.0 {
-            self.note("no frame came back: is the device between these two ports?".to_owned());
-        }
         if line.is_some_and(|line| top.sent < line * 0.99) && self.settings.load_max.is_none() {
             self.note(format!(
                 "the generator does not fill the wire with such frames: it sends {:.0} % of the line rate",
@@ -356,4 +366,15 @@ impl Work<'_, '_> {
     fn note(&mut self, note: String) {
         self.series.notes.push(note);
     }
+}
+
+/// What to say where the senders were not always there when frames were due.
+fn late(series: &Series) -> Option<String> {
+    let undisturbed = series.trials.iter().filter(|it| it.load.is_some() && it.wire.unsent() == 0);
+    let late = undisturbed.map(|it| it.late_ns_max).max().filter(|&it| it > LATE_NS_MAX)?;
+    Some(format!(
+        "frames were sent up to {} late: something else ran on the sender's core, which makes results worse than \
+         the device is",
+        short_time(late)
+    ))
 }

@@ -13,6 +13,8 @@ pub const SENDER: &str =
 /// The bounds are too far apart, or one is missing.
 pub const IRREGULAR: &str =
     "irregular (RFC 9971 §4.9.4): the search ended before its bounds were near enough";
+/// Somebody wanted no more.
+pub const STOPPED: &str = "it was stopped before its end: not everything was measured";
 /// There is no upper bound.
 pub const AT_LEAST: &str =
     "the highest load that was tried still met the goal: the true rate is not below this";

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{grids, legend};
+use super::figures::{STOPPED, grids, legend};
 use crate::lab::bench::outcome::Outcome;
 use crate::report::grid::{lines, table};
 
@@ -23,7 +23,8 @@ pub fn render(outcome: &Outcome) -> String {
     let notes = outcome.series.iter().flat_map(|series| {
         series.notes.iter().map(move |note| format!("{}: {note}", series.title()))
     });
-    let notes: Vec<String> = legend(outcome).into_iter().chain(notes).collect();
+    let stopped = outcome.was_stopped.then(|| STOPPED.to_owned());
+    let notes: Vec<String> = legend(outcome).into_iter().chain(notes).chain(stopped).collect();
     if !notes.is_empty() {
         let _ = writeln!(text, "\n{}", notes.join("\n"));
     }
