@@ -60,6 +60,8 @@ mod replay;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod self_bench;
+#[cfg(test)]
 mod services;
 #[cfg(test)]
 mod soak;

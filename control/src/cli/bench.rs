@@ -22,7 +22,7 @@ use crate::lab::bench::device::{Device, Pair};
 use crate::lab::bench::host::{Host, wire_speed_mbps};
 use crate::lab::bench::outcome::{Method, Outcome, PortFacts, Settings};
 use crate::lab::bench::progress::Progress;
-use crate::lab::bench::report::{page, table};
+use crate::lab::bench::report::{mirror, page, table};
 use crate::lab::bench::run::Bench as Benchmark;
 use crate::lab::bench::trial::TrialError;
 use crate::lab::{Interrupt, TrafficProcess};
@@ -153,12 +153,16 @@ impl Bench {
         let interrupt = Interrupt::watch().context("signals can't be received")?;
         match device {
             What::Pair(mut pair) => self.measure_device(&found, settings, &mut pair, &interrupt),
-            What::Itself(itself::Itself { stacks, cores }) => {
+            What::Itself(itself::Itself { stacks, expected, cores }) => {
                 // First: what opens the other ends of its ports finds nobody otherwise.
                 let mut itself = Itself::start(&stacks, cores, &interrupt)?;
+                if let Some(name) = expected {
+                    itself.expect(&name);
+                }
                 found.ports = itself.ports();
                 let outcome = self.measure_device(&found, settings, &mut itself, &interrupt);
                 let mut outcome = outcome?;
+                outcome.faults.extend(mirror::faults(&outcome));
                 if let Err(error) = itself.finish() {
                     outcome.faults.push(error.to_string());
                 }

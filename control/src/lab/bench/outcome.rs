@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use traffic::histogram::Summary;
 use traffic::trial::Spread;
 
-use super::appliance::witness::Seen;
+use super::appliance::witness::{Limit, Seen};
 use super::back_to_back::BackToBack;
 use super::host::Host;
 use super::latency::LatencyPoint;
@@ -189,6 +189,8 @@ pub struct Series {
     pub load_max: f64,
     /// What MLRsearch found, by goal.
     pub goals: Vec<GoalResult>,
+    /// What is short beyond each of them, where the device's inside is known.
+    pub limits: Vec<Option<Limit>>,
     /// What the binary search found.
     pub throughput: Option<Throughput>,
     /// Loss by load.

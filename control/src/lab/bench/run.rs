@@ -107,6 +107,14 @@ impl Bench<'_> {
             }
         }
         let faults = device.conclude();
+        match ended {
+            // It may know more about its end than who has lost it.
+            Err(TrialError::Failed(error)) if !faults.is_empty() => {
+                let faults = faults.join("\n");
+                return Err(TrialError::Failed(anyhow!("{error:#}\n{faults}")));
+            }
+            _ => {}
+        }
         if let Some(series) = all.get_mut(first..).and_then(<[Series]>::last_mut) {
             series.notes.extend(faults);
         }
@@ -294,10 +302,11 @@ impl Work<'_, '_> {
         self.series.goals = search.run(self.runner)?;
         self.series.trials.clone_from(&self.runner.records);
         let limits: Vec<_> = self.series.goals.iter().map(|it| limit(self.series, it)).collect();
-        for (result, limit) in self.series.goals.iter_mut().zip(limits) {
+        for (result, &limit) in self.series.goals.iter_mut().zip(&limits) {
             // By memif a device that has no time lets the sender wait.
             result.is_sender_limited &= !matches!(limit, Some(it) if it != Limit::Sender);
         }
+        self.series.limits = limits;
         self.stopped()
     }
 
