@@ -39,6 +39,7 @@ pub mod explain;
 pub mod link;
 pub mod privilege;
 mod sibling;
+mod keeper;
 pub mod lab;
 pub mod store;
 pub mod service;

@@ -1,5 +1,6 @@
 //! `linetap bench`: what a device carries without loss, and at what latency.
 
+mod itself;
 mod options;
 
 use std::env;
@@ -16,6 +17,7 @@ use super::arguments::Arguments;
 use super::devices::{Devices, Found};
 use super::replay::{fault_of_output, write};
 use super::{Failure, complain, say};
+use crate::lab::bench::appliance::Itself;
 use crate::lab::bench::device::{Device, Pair};
 use crate::lab::bench::host::{Host, wire_speed_mbps};
 use crate::lab::bench::outcome::{Method, Outcome, PortFacts, Settings};
@@ -23,6 +25,7 @@ use crate::lab::bench::progress::Progress;
 use crate::lab::bench::report::{page, table};
 use crate::lab::bench::run::Bench as Benchmark;
 use crate::lab::{Interrupt, TrafficProcess};
+use itself::OfItself;
 use options::Options;
 
 /// Buffers for frames that are on their way.
@@ -42,6 +45,8 @@ pub(super) struct Bench {
     destination_mac: Option<String>,
     #[command(flatten)]
     devices: Devices,
+    #[command(flatten)]
+    of_itself: OfItself,
     #[command(flatten)]
     options: Options,
     /// A command for the shell that gives the device another configuration while frames pass, for
@@ -63,7 +68,15 @@ pub(super) struct Bench {
 struct Asked {
     found: Found,
     settings: Settings,
-    device: Box<dyn Device>,
+    device: What,
+}
+
+/// What is measured.
+enum What {
+    /// Whatever is between two ports.
+    Pair(Pair),
+    /// linetap.
+    Itself(itself::Itself),
 }
 
 impl Bench {
@@ -84,6 +97,15 @@ impl Bench {
     /// Reads the arguments. Errors: all that is wrong with them.
     fn asked(&self) -> Result<Asked, Failure> {
         let mut arguments = Arguments::default();
+        let is_foreign = self.options.capture.is_some() || self.options.vxlan.is_some();
+        let polling = self.devices.cores.as_ref();
+        if let Some((itself, cores)) = self.of_itself.read(polling, is_foreign, &mut arguments) {
+            let settings = self.options.settings(&[itself::port()], &mut arguments);
+            self.check_files(&mut arguments);
+            arguments.done()?;
+            let found = Found { cores, ..Found::default() };
+            return Ok(Asked { found, settings, device: What::Itself(itself) });
+        }
         if self.ports.len() != 2 {
             arguments.fault(format!(
                 "--port is given {} times; name two: where frames leave, and where they come back",
@@ -106,38 +128,65 @@ impl Bench {
                 .fault("--reconfigure is for --method reconfiguration; add that, or leave it out"),
             _ => {}
         }
-        for (option, file) in [("--json", &self.json), ("--html", &self.html)] {
-            if let Some(why) = file.as_deref().and_then(fault_of_output) {
-                arguments.fault(format!("{option} {why}"));
-            }
-        }
+        self.check_files(&mut arguments);
         arguments.done()?;
         let device = Pair {
             both_ways: self.both_ways,
             reconfigure: self.reconfigure.clone(),
             destination_mac: mac,
         };
-        Ok(Asked { found, settings, device: Box::new(device) })
+        Ok(Asked { found, settings, device: What::Pair(device) })
+    }
+
+    fn check_files(&self, arguments: &mut Arguments) {
+        for (option, file) in [("--json", &self.json), ("--html", &self.html)] {
+            if let Some(why) = file.as_deref().and_then(fault_of_output) {
+                arguments.fault(format!("{option} {why}"));
+            }
+        }
     }
 
     /// Opens the ports and runs everything.
     fn measure(&self, asked: Asked) -> Result<Outcome, Failure> {
-        let Asked { found, settings, mut device } = asked;
+        let Asked { mut found, settings, device } = asked;
         let interrupt = Interrupt::watch().context("signals can't be received")?;
+        match device {
+            What::Pair(mut pair) => self.measure_device(&found, settings, &mut pair, &interrupt),
+            What::Itself(itself::Itself { stacks, cores }) => {
+                // First: what opens the other ends of its ports finds nobody otherwise.
+                let mut itself = Itself::start(&stacks, cores, &interrupt)?;
+                found.ports = itself.ports();
+                let outcome = self.measure_device(&found, settings, &mut itself, &interrupt);
+                let mut outcome = outcome?;
+                if let Err(error) = itself.finish() {
+                    outcome.faults.push(error.to_string());
+                }
+                Ok(outcome)
+            }
+        }
+    }
+
+    fn measure_device(
+        &self,
+        found: &Found,
+        settings: Settings,
+        device: &mut dyn Device,
+        interrupt: &Interrupt,
+    ) -> Result<Outcome, Failure> {
         let mut progress = Progress::new(self.quiet);
-        let process = TrafficProcess::start(&interrupt).map_err(anyhow::Error::new)?;
+        let process = TrafficProcess::start(interrupt).map_err(anyhow::Error::new)?;
         let mut process = process.telling(progress.teller());
         let opened = process.open(found.setup(FRAMES)).map_err(anyhow::Error::new)?;
         let ports = facts(&found.ports, &opened.0);
         let (started, clock) = (Timestamp::now(), Instant::now());
         let mut bench = Benchmark {
             process: &mut process,
-            interrupt: &interrupt,
+            interrupt,
             progress: &mut progress,
             ports: &ports,
             settings: &settings,
         };
-        let (series, mut faults) = bench.run(&mut *device);
+        let (series, mut faults) = bench.run(device);
         progress.end();
         if let Err(error) = process.finish() {
             faults.push(error.to_string());

@@ -36,7 +36,7 @@ pub(super) struct Devices {
     mtu: Option<String>,
     /// The cores that poll, such as 1 or 2,4-6 [default: the last one that this process may run on].
     #[arg(long, value_name = "LIST", help_heading = "Ports and cores")]
-    cores: Option<String>,
+    pub(super) cores: Option<String>,
 }
 
 /// What shall be opened.
@@ -260,7 +260,7 @@ fn short(device: &str) -> String {
 }
 
 /// `1`, `2,4-6`: each once.
-fn cores(text: &str) -> Option<Vec<u16>> {
+pub(super) fn cores(text: &str) -> Option<Vec<u16>> {
     const CORES_MAX: usize = 1024;
     let mut cores: Vec<u16> = Vec::new();
     for part in text.split(',') {
@@ -281,12 +281,17 @@ fn cores(text: &str) -> Option<Vec<u16>> {
     Some(cores)
 }
 
-/// The last core that this process may run on; with a note when there is no other.
-fn default_core() -> (Vec<u16>, Option<String>) {
+/// The cores that this process may run on.
+pub(super) fn cores_allowed() -> Vec<u16> {
     let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
     let may = |core: &u16| set.is_set(usize::from(*core)).unwrap_or(false);
     let count = u16::try_from(CpuSet::count()).unwrap_or(u16::MAX);
-    let mut cores = (0..count).filter(may);
+    (0..count).filter(may).collect()
+}
+
+/// The last core that this process may run on; with a note when there is no other.
+fn default_core() -> (Vec<u16>, Option<String>) {
+    let mut cores = cores_allowed().into_iter();
     let first = cores.next().unwrap_or(0);
     match cores.last() {
         Some(last) => (vec![last], None),

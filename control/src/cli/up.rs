@@ -1,6 +1,5 @@
 //! `linetap up`: both processes in the foreground, started again when they die.
 
-mod keeper;
 mod running;
 
 use std::fs;

@@ -16,6 +16,7 @@ pub mod back_to_back;
 pub mod soak;
 pub mod reconfiguration;
 pub mod device;
+pub mod appliance;
 pub mod host;
 pub mod outcome;
 pub mod progress;

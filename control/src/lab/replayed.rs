@@ -178,6 +178,7 @@ mod tests {
             loops: 2,
             elapsed_ns: 2_000_000_000,
             timing_error: Some(histogram::encode(&error)),
+            starved: 0,
             faults: vec![],
             was_stopped: true,
         }

@@ -153,10 +153,16 @@ impl WorkerThread {
         if let Err(error) = set_timerslack(1) {
             log::debug!("timer slack stays as it is: {error}");
         }
+        Self::register().map_err(refused)
+    }
+
+    /// Makes the calling thread one of DPDK's and leaves it on the cores that it may run on. Errors: a sentence's end,
+    /// as [`WorkerThread::enter`].
+    pub fn register() -> Result<Self, String> {
         // SAFETY: may be called by any thread at any time; it fails before DPDK runs.
         if unsafe { dpdk_sys::rte_thread_register() } != 0 {
             // SAFETY: reads a number of the calling thread.
-            return Err(refused(words(unsafe { dpdk_sys::lt_errno() })));
+            return Err(words(unsafe { dpdk_sys::lt_errno() }));
         }
         Ok(Self { _this_thread: PhantomData })
     }

@@ -61,6 +61,16 @@ impl TxQueue {
     }
 }
 
+impl TxQueue {
+    /// Gives back the buffers of frames that have left; `None` where the device can't be asked to. Cost: may ask the
+    /// device.
+    pub fn clean(&mut self) -> Option<u32> {
+        // SAFETY: the queue was set up, its port runs, and nobody else sends on it (see `send`).
+        let freed = unsafe { dpdk_sys::rte_eth_tx_done_cleanup(self.port, self.queue, 0) };
+        u32::try_from(freed).ok()
+    }
+}
+
 impl engine::port::RxQueue for RxQueue {
     type Mbuf = Mbuf;
 

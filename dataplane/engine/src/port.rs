@@ -54,8 +54,7 @@ pub trait Mbuf: Sized + Debug {
     /// and what would move an end of it fails.
     fn share(&mut self, frame: &mut Self) -> bool;
 
-    /// Another handle to the same frame: both hold its buffers, and the last one gives them back. It is held twice
-    /// from then on, as after [`Mbuf::share`].
+    /// The same frame once more, without copying it: both are it from then on, as with [`Mbuf::share`].
     #[must_use]
     fn again(&mut self) -> Self;
 

@@ -2,11 +2,12 @@
 
 use engine::ticks::Scale;
 
+use crate::frames::FrameSet;
 use crate::generator::Sent;
 use crate::histogram;
 use crate::receiver::Tally;
 use crate::station::{Account, Ended};
-use crate::trial::{Received, TrialPlan, TrialResult};
+use crate::trial::{CopyPlan, Received, TrialPlan, TrialResult};
 
 /// Adds up the workers' accounts. `ports`: names; `scale`: that of the clock.
 pub fn result(
@@ -22,7 +23,12 @@ pub fn result(
     let mut foreign = vec![0; ports.len()];
     let mut last_ticks = 0;
     for account in accounts {
-        for sent in account.sent {
+        for (sent, frames) in account.sent.into_iter().zip(&account.frames) {
+            if let Some(plan) = &plan.copies {
+                for (at, network) in copies.iter_mut().enumerate() {
+                    network.expect(plan, at, sent, frames);
+                }
+            }
             last_ticks = last_ticks.max(sent.last_ticks);
             if let Some(stream) = streams.get_mut(usize::from(sent.stream)) {
                 stream.add_sent(sent, scale);
@@ -40,11 +46,7 @@ pub fn result(
         }
     }
     let streams: Vec<Received> = streams.into_iter().map(Sum::finish).collect();
-    let copies = copies.into_iter().map(|network| Received {
-        intended: streams.iter().map(|stream| stream.intended).sum(),
-        sent: streams.iter().map(|stream| stream.sent).sum(),
-        ..network.finish()
-    });
+    let copies = copies.into_iter().map(Sum::finish);
     let is_whole = ended == Ended::Well && plan.burst.is_none();
     TrialResult {
         faults: faults(plan, ports, &streams, ended),
@@ -67,6 +69,23 @@ impl Sum {
         self.counts.intended += sent.intended;
         self.counts.sent += sent.sent;
         self.counts.late_ns_max = self.counts.late_ns_max.max(scale.ns(sent.late_ticks_max));
+    }
+
+    /// Adds the copies of a stream's frames that are expected in a network.
+    /// Cost: some ten nanoseconds per frame where they are not those of all frames.
+    fn expect(&mut self, plan: &CopyPlan, network: usize, sent: Sent, frames: &FrameSet) {
+        let all = sent.intended.max(sent.sent);
+        if plan.sources.is_empty() {
+            self.counts.intended += sent.intended;
+            self.counts.sent += sent.sent;
+            return;
+        }
+        let is_wanted = |number: &u64| plan.wants(network, || frames.source_port(*number));
+        // Frames are sent in the order of their numbers.
+        let count = |range: std::ops::Range<u64>| range.filter(is_wanted).count() as u64;
+        let sent_wanted = count(0..sent.sent);
+        self.counts.sent += sent_wanted;
+        self.counts.intended += sent_wanted + count(sent.sent..all);
     }
 
     fn add(&mut self, tally: Tally) {

@@ -1,173 +1,229 @@
-//! From captures to workers: frames are read, put into buffers, and given to the worker of their flow.
+//! From a [`Player`] into buffers, ahead of the workers that send them.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
 
 use engine::burst::Burst;
-use engine::port::{Mbuf, Mempool};
+use engine::port::{Clock, Mbuf, Mempool};
 use engine::ticks::Scale;
 
+use crate::kept::Kept;
+use crate::pace::Pace;
 use crate::player::{Played, Player};
-use crate::reel::Reel;
-use crate::tray::{Cue, Giver, Tray};
+use crate::supply::{Giver, Slot};
 
-/// Bits of [`Played::flow`].
-const FLOW_BITS: u32 = 14;
+/// How long is waited for a worker to go on, or for buffers to come back.
+const NAP: Duration = Duration::from_micros(50);
 
-/// What a step of a feeder came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// A frame is on its way.
-    Fed,
-    /// A worker has no room for more, or no buffer is empty: later.
-    Full,
-    /// Everything has been given.
-    Over,
+/// How far a feeder is, for others.
+#[derive(Debug, Default)]
+pub struct Fed {
+    /// The workers have all that there is room for, or all that there is.
+    is_primed: AtomicBool,
+    /// Frames read.
+    frames: AtomicU64,
+    /// Frames of the first loop, once it has ended.
+    loop_frames: AtomicU64,
+    /// Frames that no buffer holds.
+    too_long: AtomicU64,
 }
 
-/// Feeds workers while they send. Thread: one of its own.
+/// Reads ahead. Thread: one of its own, which DPDK knows.
 #[derive(Debug)]
 pub struct Feeder<P: Mempool> {
     player: Player,
+    source: Source<P>,
+    /// By worker.
+    givers: Vec<Giver<P::Mbuf>>,
+}
+
+/// Where buffers come from.
+#[derive(Debug)]
+struct Source<P: Mempool> {
     pool: P,
     spare: Burst<P::Mbuf>,
-    scale: Scale,
-    /// By worker.
-    places: Vec<Place<P::Mbuf>>,
-    /// The player's frame has not been put anywhere yet.
-    has_frame: bool,
-    /// Frames that fit no buffer.
-    too_long: u64,
-    loops: u64,
 }
 
-#[derive(Debug)]
-struct Place<M> {
-    giver: Giver<M>,
-    tray: Box<Tray<M>>,
-}
+impl Fed {
+    /// The workers may start.
+    pub fn is_primed(&self) -> bool {
+        self.is_primed.load(Ordering::Acquire)
+    }
 
-/// What a feeder leaves.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fed {
-    /// Frames that fit no buffer.
-    pub too_long: u64,
-    /// Loops that were given whole.
-    pub loops: u64,
-    /// The faults of captures, a sentence each.
-    pub faults: Vec<String>,
+    /// Frames read.
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// Frames of a loop, where one has ended.
+    pub fn loop_frames(&self) -> Option<u64> {
+        Some(self.loop_frames.load(Ordering::Relaxed)).filter(|frames| *frames > 0)
+    }
+
+    /// Frames that no buffer holds, and that were not sent.
+    pub fn too_long(&self) -> u64 {
+        self.too_long.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, loop_number: u64) {
+        if loop_number > 0 && self.loop_frames.load(Ordering::Relaxed) == 0 {
+            self.loop_frames.store(self.frames(), Ordering::Relaxed);
+        }
+        self.frames.store(self.frames() + 1, Ordering::Relaxed);
+    }
 }
 
 impl<P: Mempool> Feeder<P> {
-    /// A feeder of these workers, whose clock has that scale.
-    pub fn new(player: Player, pool: P, givers: Vec<Giver<P::Mbuf>>, scale: Scale) -> Self {
-        let place = |giver| Place { giver, tray: Box::default() };
-        let places = givers.into_iter().map(place).collect();
-        let spare = Burst::new();
-        Self { player, pool, spare, scale, places, has_frame: false, too_long: 0, loops: 0 }
+    /// A feeder of these workers.
+    pub fn new(player: Player, pool: P, givers: Vec<Giver<P::Mbuf>>) -> Self {
+        Self { player, source: Source::new(pool), givers }
     }
 
-    /// Puts one frame on its way.
-    #[inline]
-    pub fn step(&mut self) -> Step {
-        if !self.has_frame && !self.player.advance() {
-            return self.give_rest();
-        }
-        self.has_frame = true;
-        let played = self.player.frame();
-        let at = worker_of(played.flow, self.places.len());
-        let Some(place) = self.places.get_mut(at) else { return Step::Over };
-        if place.tray.frames.is_full() && !place.giver.give(&mut place.tray) {
-            return Step::Full;
-        }
-        if self.spare.is_empty() && self.pool.alloc_bulk(&mut self.spare) == 0 {
-            return Step::Full;
-        }
-        self.has_frame = false;
-        self.loops = played.loop_number;
-        let Some(frame) = self.spare.pop() else { return Step::Full };
-        match filled(frame, &played) {
-            Some(frame) => {
-                let cue = cue(&played, self.scale);
-                if place.tray.frames.push(frame).is_ok() {
-                    place.tray.cues.push(cue);
+    /// Reads all, no faster than it is sent, until the end. Returns what was wrong with captures, a sentence each.
+    pub fn run<C: Clock>(mut self, pace: &Pace, fed: &Fed) -> Vec<String> {
+        let scale = Scale::new(C::hz());
+        while !pace.is_stopped() && self.player.advance() {
+            let played = self.player.frame();
+            fed.count(played.loop_number);
+            let worker = played.flow as usize % self.givers.len().max(1);
+            let mut waited = Waited { has_flushed: false, pace, fed };
+            let has_room = self.givers.get_mut(worker).is_some_and(Giver::has_room);
+            if !has_room {
+                waited.wait_for_room::<C, _>(&mut self.givers, worker);
+            }
+            let frame = loop {
+                match self.source.copy(played.bytes) {
+                    Err(Lack::Buffers) if !pace.is_stopped() => {
+                        waited.rest::<C, _>(&mut self.givers);
+                    }
+                    copied => break copied,
                 }
+            };
+            match frame {
+                Ok(frame) => {
+                    let slot = slot(&played, scale);
+                    let Some(giver) = self.givers.get_mut(worker) else { break };
+                    if giver.push(frame, slot) {
+                        // Nothing waits here for the others to have as much.
+                        self.givers.iter_mut().for_each(Giver::flush);
+                    }
+                }
+                Err(Lack::Room) => _ = fed.too_long.fetch_add(1, Ordering::Relaxed),
+                Err(Lack::Buffers) => break,
             }
-            None => self.too_long += 1,
         }
-        // One that has nothing else waiting gets little at once.
-        if place.giver.is_idle() && !place.tray.cues.is_empty() {
-            place.giver.give(&mut place.tray);
-        }
-        Step::Fed
-    }
-
-    /// Gives what is left.
-    fn give_rest(&mut self) -> Step {
-        for Place { giver, tray } in &mut self.places {
-            if !tray.cues.is_empty() && !giver.give(tray) {
-                return Step::Full;
-            }
-            giver.end();
-        }
-        Step::Over
-    }
-
-    /// True when every worker has as much as may wait.
-    pub fn is_ahead(&self) -> bool {
-        self.places.iter().any(|place| place.giver.is_full())
-    }
-
-    /// Ends it.
-    pub fn finish(self) -> Fed {
-        for place in &self.places {
-            place.giver.end();
+        if fed.loop_frames().is_none() && !pace.is_stopped() {
+            fed.loop_frames.store(fed.frames(), Ordering::Relaxed);
         }
         let faults = self.player.faults().to_vec();
-        Fed { too_long: self.too_long, loops: self.loops, faults }
+        drop(self.givers);
+        fed.is_primed.store(true, Ordering::Release);
+        faults
     }
 }
 
-/// Puts a whole loop into memory, each frame onto the reel of its worker. Returns frames that fit no buffer. Errors: no
-/// buffer is left.
-pub fn load<P: Mempool>(
-    player: &mut Player,
-    pool: &mut P,
-    reels: &mut [Reel<P::Mbuf>],
-    scale: Scale,
-) -> Result<u64, NoBuffer> {
-    let (mut spare, mut too_long) = (Burst::new(), 0);
-    for number in 0.. {
-        if !player.advance() {
+/// Waiting on the way.
+struct Waited<'a> {
+    has_flushed: bool,
+    pace: &'a Pace,
+    fed: &'a Fed,
+}
+
+impl Waited<'_> {
+    #[cold]
+    fn wait_for_room<C: Clock, M>(&mut self, givers: &mut [Giver<M>], worker: usize) {
+        while !self.pace.is_stopped() {
+            if givers.get_mut(worker).is_none_or(Giver::has_room) {
+                return;
+            }
+            self.rest::<C, M>(givers);
+        }
+    }
+
+    #[cold]
+    fn rest<C: Clock, M>(&mut self, givers: &mut [Giver<M>]) {
+        if !self.has_flushed {
+            self.has_flushed = true;
+            givers.iter_mut().for_each(Giver::flush);
+            self.fed.is_primed.store(true, Ordering::Release);
+        }
+        C::sleep(NAP);
+    }
+}
+
+/// Why a frame is in no buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lack {
+    /// All are in use.
+    Buffers,
+    /// It is longer than a buffer.
+    Room,
+}
+
+impl<P: Mempool> Source<P> {
+    fn new(pool: P) -> Self {
+        Self { pool, spare: Burst::new() }
+    }
+
+    #[inline]
+    fn copy(&mut self, bytes: &[u8]) -> Result<P::Mbuf, Lack> {
+        if self.spare.is_empty() && self.pool.alloc_bulk(&mut self.spare) == 0 {
+            return Err(Lack::Buffers);
+        }
+        let mut frame = self.spare.pop().ok_or(Lack::Buffers)?;
+        match frame.append(bytes.len()) {
+            Some(place) => place.copy_from_slice(bytes),
+            None => {
+                // Nothing was changed.
+                let _ = self.spare.push(frame);
+                return Err(Lack::Room);
+            }
+        }
+        Ok(frame)
+    }
+}
+
+/// Puts the frames of one loop into memory, each to its worker. Returns what was wrong, a sentence each. Errors: there
+/// are not as many buffers.
+pub fn keep<P: Mempool, C: Clock>(
+    mut player: Player,
+    pool: P,
+    workers: &mut [Kept<P>],
+    pace: &Pace,
+    fed: &Fed,
+) -> Result<Vec<String>, Vec<String>> {
+    let (scale, mut source) = (Scale::new(C::hz()), Source::new(pool));
+    let mut number = 0;
+    while !pace.is_stopped() && player.advance() {
+        let played = player.frame();
+        if played.loop_number > 0 {
             break;
         }
-        if spare.is_empty() && pool.alloc_bulk(&mut spare) == 0 {
-            return Err(NoBuffer);
+        fed.count(0);
+        let worker = played.flow as usize % workers.len().max(1);
+        let slot = slot(&played, scale);
+        match source.copy(played.bytes) {
+            Ok(frame) => {
+                let Some(worker) = workers.get_mut(worker) else { break };
+                worker.push(frame, slot, number);
+            }
+            Err(Lack::Room) => _ = fed.too_long.fetch_add(1, Ordering::Relaxed),
+            Err(Lack::Buffers) => {
+                return Err(vec![format!(
+                    "the capture does not fit into memory as it should: no buffer for frame {}",
+                    number + 1
+                )]);
+            }
         }
-        let played = player.frame();
-        let frame = spare.pop().and_then(|frame| filled(frame, &played));
-        let Some(reel) = reels.get_mut(worker_of(played.flow, reels.len())) else { break };
-        match frame {
-            Some(frame) => reel.add(frame, cue(&played, scale), number),
-            None => too_long += 1,
-        }
+        number += 1;
     }
-    Ok(too_long)
+    fed.loop_frames.store(fed.frames(), Ordering::Relaxed);
+    fed.is_primed.store(true, Ordering::Release);
+    Ok(player.faults().to_vec())
 }
 
-/// All buffers are in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoBuffer;
-
-/// The worker of a flow.
-fn worker_of(flow: u32, workers: usize) -> usize {
-    (flow as usize * workers) >> FLOW_BITS
-}
-
-fn cue(played: &Played<'_>, scale: Scale) -> Cue {
-    let len = u32::try_from(played.bytes.len()).unwrap_or(u32::MAX);
-    Cue { due: scale.ticks(played.due_ns), len, side: played.side as u8 }
-}
-
-/// The frame in a buffer; `None` where it does not fit.
-fn filled<M: Mbuf>(mut frame: M, played: &Played<'_>) -> Option<M> {
-    frame.append(played.bytes.len())?.copy_from_slice(played.bytes);
-    Some(frame)
+#[inline]
+fn slot(played: &Played<'_>, scale: Scale) -> Slot {
+    let due = if played.due_ns == 0 { 0 } else { scale.ticks(played.due_ns) };
+    Slot { due, side: u8::from(played.side != 0) }
 }

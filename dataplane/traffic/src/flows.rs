@@ -16,6 +16,8 @@ const HOSTS: u32 = 254 * 256;
 const PORT_MIN: u16 = 10_000;
 /// So many ports from there on are in use: 15 bits.
 const PORTS: u32 = 1 << 15;
+/// The first and the last port that is in use.
+pub const PORT_RANGE: [u16; 2] = [PORT_MIN, PORT_MIN + (PORTS - 1) as u16];
 
 /// The flows of one stream.
 #[derive(Debug, Clone)]

@@ -208,6 +208,14 @@ impl FrameSet {
         }
     }
 
+    /// The UDP source port of a made frame, the inner one's with VXLAN; `None` of a captured one.
+    #[inline]
+    pub fn source_port(&self, number: u64) -> Option<u16> {
+        let made = self.made.as_ref()?;
+        let [source, _] = made.flows.ends(made.flows.of(number)).ports;
+        Some(source)
+    }
+
     /// Writes a frame into `out`, which is [`FrameSet::len_of`] long (nothing is written otherwise), all but the
     /// stamp and what depends on it.
     #[inline]

@@ -75,6 +75,11 @@ impl<D: Devices> Generator<D> {
         self.tx
     }
 
+    /// What it sends: numbers from 0 on.
+    pub fn frames(&self) -> &Arc<FrameSet> {
+        &self.frames
+    }
+
     /// All is sent, or the time is over.
     pub fn is_done(&self) -> bool {
         self.is_done

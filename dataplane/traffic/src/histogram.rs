@@ -63,14 +63,6 @@ pub fn decode(text: &str) -> Result<Histogram<u64>, HistogramError> {
     Ok(Deserializer::new().deserialize(&mut bytes.as_slice())?)
 }
 
-/// Adds one histogram to another of the same shape.
-pub fn add(to: &mut Histogram<u64>, what: &Histogram<u64>) {
-    if let Err(error) = to.add(what) {
-        // Histograms of one shape hold the same values.
-        debug_assert!(false, "{error}");
-    }
-}
-
 /// The figures of a histogram; zeros of one without values.
 pub fn summary(histogram: &Histogram<u64>) -> Summary {
     if histogram.is_empty() {

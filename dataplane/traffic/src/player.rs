@@ -9,7 +9,7 @@ use self::sieve::Sieve;
 pub use self::totals::Totals;
 use self::totals::{Rules, scan};
 use crate::captures::{Captures, is_regular};
-use crate::flow::flow_of;
+use crate::flow::{flow_of, flow_with};
 use crate::layers::Layers;
 use crate::replay::{Joining, ReplayPlan, SplitBy};
 use crate::rewrite::Rewriter;
@@ -211,15 +211,22 @@ impl Player {
         self.gap_ns = 0;
         self.frames += 1;
         self.frames_of_loop += 1;
-        let mut layers = Layers::of(frame);
-        let side =
-            self.splitter.as_mut().map_or(CLIENT, |splitter| splitter.side(frame, &layers, number));
         let loop_number = self.present.loop_number;
-        let flow = if self.rewriter.is_idle() {
-            flow_of(frame, &layers)
+        let is_as_it_is = self.rewriter.is_idle();
+        let (side, flow) = if is_as_it_is && self.splitter.is_none() {
+            (CLIENT, flow_of(frame))
         } else {
-            self.rewriter.rewrite(frame, &mut layers, side, loop_number, &mut self.rewritten);
-            flow_of(&self.rewritten, &layers)
+            let mut layers = Layers::of(frame);
+            let side = self
+                .splitter
+                .as_mut()
+                .map_or(CLIENT, |splitter| splitter.side(frame, &layers, number));
+            if is_as_it_is {
+                (side, flow_with(frame, &layers))
+            } else {
+                self.rewriter.rewrite(frame, &mut layers, side, loop_number, &mut self.rewritten);
+                (side, flow_with(&self.rewritten, &layers))
+            }
         };
         self.present = Present { due_ns, side, flow, loop_number };
         Ok(true)

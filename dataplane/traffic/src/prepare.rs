@@ -131,6 +131,13 @@ fn faults_of(plan: &TrialPlan, ports: &[PortFacts]) -> Vec<String> {
             copies.vnis.len()
         ));
     }
+    if !copies.sources.is_empty() && copies.sources.len() != copies.vnis.len() {
+        faults.push(format!(
+            "copies are expected in {} networks, and source ports are given of {}: give them of all or of none",
+            copies.vnis.len(),
+            copies.sources.len()
+        ));
+    }
     for (at, vni) in copies.vnis.iter().enumerate() {
         if let Err(error) = Vni::try_from(*vni) {
             faults.push(format!("copies: {error}"));
@@ -290,7 +297,13 @@ mod tests {
 
     #[test]
     fn faults_are_told_all_at_once_and_nothing_begins() {
-        let copies = CopyPlan { rx: 9, udp_port: 4789, vnis: vec![1, 1, 1 << 24], len_max: None };
+        let copies = CopyPlan {
+            rx: 9,
+            udp_port: 4789,
+            vnis: vec![1, 1, 1 << 24],
+            len_max: None,
+            sources: vec![],
+        };
         let wrong = TrialPlan { load: Some(0.0), burst: Some(0), copies: Some(copies), ..plan() };
         let faults = prepared(&wrong, &[worker([1; 3])]).unwrap_err();
         assert_eq!(faults.len(), 5, "{faults:?}");
@@ -308,7 +321,8 @@ mod tests {
 
     #[test]
     fn copies_must_hold_the_stamp_and_memory_must_do() {
-        let copies = |len_max, vnis| CopyPlan { rx: 2, udp_port: 4789, vnis, len_max };
+        let copies =
+            |len_max, vnis| CopyPlan { rx: 2, udp_port: 4789, vnis, len_max, sources: vec![] };
         let with = |copies| TrialPlan { copies: Some(copies), ..plan() };
         let workers = [worker([1; 3])];
         assert!(prepared(&with(copies(Some(60), vec![1])), &workers).is_ok());

@@ -205,6 +205,10 @@ impl Receiver {
             self.foreign += 1;
             return false;
         };
+        if !copies.plan.wants(network, || set.source_port(stamp.number)) {
+            self.foreign += 1;
+            return false;
+        }
         tally.record(set, (at, &stamp), inner, likeness, latency_ns)
     }
 

@@ -204,6 +204,9 @@ pub struct ReplayReport {
     /// How much later than due frames were sent, in nanoseconds: an HDR histogram, V2, base64. Absent with
     /// [`Timing::Top`].
     pub timing_error: Option<String>,
+    /// How often a worker waited for frames that were due and had not been read yet.
+    #[serde(default)]
+    pub starved: u64,
     /// The faults of captures, a sentence each; what came before them was sent.
     pub faults: Vec<String>,
     /// It was stopped before its end.

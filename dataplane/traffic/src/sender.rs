@@ -1,225 +1,234 @@
-//! One worker of a replay: sends each frame when it is due.
+//! A worker of a replay: sends each frame when it is due, late rather than never.
 //!
-//! It polls its clock; frames that are due together leave in one burst, with one reading of the clock for all of them.
-//! What the device does not take is offered again until it does: a replay may be late, and says how much, but loses
-//! nothing.
+//! One round of the loop: look at what is next; wait on the clock until it is due; take everything that is due then
+//! and leaves by the same port, up to a burst; offer it to the port until all is taken; note the time. Frames of a
+//! worker leave in their order, over both ports.
 
-use engine::burst::BURST_MAX;
-use engine::port::{Clock, Devices, TxQueue};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use arrayvec::ArrayVec;
+use engine::burst::Burst;
+use engine::port::{Clock as _, Devices, Mbuf as _, TxQueue as _};
 use engine::ticks::Scale;
 use hdrhistogram::Histogram;
 
-use crate::histogram;
-use crate::reel::{Copier, Reel};
+use crate::pace::Runner;
 use crate::replay::Layer;
-use crate::stage::{Progress, Stage};
-use crate::tray::{Taker, Tray};
+use crate::supply::{Next, Supply};
+use crate::timing::{Coarse, TimingErrors};
 
-/// Where a worker's frames come from.
-#[derive(Debug)]
-pub enum Source<D: Devices> {
-    /// From one who reads captures meanwhile.
-    Stream(Taker<D::Mbuf>),
-    /// From memory.
-    Reel {
-        /// The frames.
-        reel: Reel<D::Mbuf>,
-        /// By side: what makes copies, where the port does not take frames that are held twice.
-        copiers: [Option<Copier<D>>; 2],
-    },
+/// Frames that are offered to a port at once at most.
+const OUT_MAX: usize = 64;
+/// Frames that are due within the time that was given may be sent so much later.
+const GRACE_NS: u64 = 10_000_000;
+
+/// What a worker tells while it sends. Written by it alone.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Tally {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    /// Timing errors, in nanoseconds.
+    pub errors: Coarse,
 }
 
-/// One worker.
-#[derive(Debug)]
-pub struct Sender<D: Devices> {
-    /// Its place on the stage.
-    worker: usize,
-    source: Source<D>,
-    /// What comes next, of a stream.
-    next: Box<Tray<D::Mbuf>>,
-    /// What is due, for one port.
-    out: Box<Tray<D::Mbuf>>,
-    /// Frames have times.
-    is_timed: bool,
-    /// It ends then, in ticks from the start.
-    end: u64,
-    scale: Scale,
-    /// Nothing was there when it was looked for last.
-    was_empty: bool,
-    error: Box<Histogram<u64>>,
-    account: SenderAccount,
-}
-
-/// What a worker has done.
+/// What a worker has sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SenderAccount {
-    /// Frames that ports took.
+pub struct Sent {
+    /// Frames that ports took, and their bytes, by [`Layer::L2`] and [`Layer::L1`].
     pub packets: u64,
-    /// Their bytes.
+    /// See `packets`.
     pub bytes: u64,
-    /// Their bytes on the wire ([`Layer::L1`]).
+    /// See `packets`.
     pub wire_bytes: u64,
-    /// Frames that were taken from the source and not sent.
-    pub unsent: u64,
-    /// When a port took the first one, in ticks from the start.
-    pub first: Option<u64>,
-    /// The last one.
+    /// When the first and the last of them were taken, in ticks since the start.
+    pub first: u64,
+    /// See `first`.
     pub last: u64,
-    /// How often a frame came only when it was due already: who reads did not keep up.
+    /// How often frames that were due had not come yet.
     pub starved: u64,
+    /// Frames that were due were not sent within the time that was given.
+    pub is_cut: bool,
 }
 
-impl<D: Devices> Sender<D> {
-    /// A worker at that place of the stage. `is_timed`: frames have times, and how well they are kept is measured.
-    /// `end`: when it ends, in ticks from the start, whatever there is.
-    pub fn new(worker: usize, source: Source<D>, is_timed: bool, end: u64) -> Self {
+/// How a worker sends.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// Frames have times; otherwise each is sent as soon as it can be.
+    pub is_timed: bool,
+    /// The end, in nanoseconds since the start.
+    pub duration_ns: u64,
+}
+
+/// A worker.
+#[derive(Debug)]
+pub struct Sender<'a, D: Devices> {
+    /// Its transmit queues: the client's side, the server's.
+    tx: [Option<&'a mut D::Tx>; 2],
+    tally: &'a Tally,
+    is_timed: bool,
+    scale: Scale,
+    /// In ticks.
+    end: u64,
+    out: Burst<D::Mbuf, OUT_MAX>,
+    /// When the frames in `out` are due, in order.
+    due: ArrayVec<u64, OUT_MAX>,
+    sent: Sent,
+    errors: TimingErrors,
+}
+
+impl Tally {
+    /// Frames and bytes sent so far.
+    pub fn so_far(&self) -> (u64, u64) {
+        (self.packets.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
+}
+
+impl<'a, D: Devices> Sender<'a, D> {
+    /// A worker that sends by these queues. Allocates 200 KB.
+    pub fn new(tx: [Option<&'a mut D::Tx>; 2], tally: &'a Tally, manner: Manner) -> Self {
+        let scale = Scale::new(D::Clock::hz());
+        let Manner { is_timed, duration_ns } = manner;
+        let grace = if is_timed { GRACE_NS } else { 0 };
+        let end = match duration_ns.checked_add(grace) {
+            Some(end) => scale.ticks(end),
+            None => u64::MAX,
+        };
         Self {
-            worker,
-            source,
-            next: Box::default(),
-            out: Box::default(),
+            tx,
+            tally,
             is_timed,
+            scale,
             end,
-            scale: Scale::new(D::Clock::hz()),
-            was_empty: false,
-            error: Box::new(histogram::empty()),
-            account: SenderAccount::default(),
+            out: Burst::default(),
+            due: ArrayVec::new(),
+            sent: Sent::default(),
+            errors: TimingErrors::default(),
         }
     }
 
-    /// Sends everything, from the stage's start on. `tx`: the queues of the client's and the server's port. Returns
-    /// what was done, and the timing error that nobody has asked for. Thread: worker, pinned.
+    /// Sends all that comes. Returns how much later than due the frames were taken, too, in nanoseconds; nothing at top
+    /// speed. Thread: a worker's. Allocates nothing.
     pub fn run(
         mut self,
-        tx: [Option<&mut D::Tx>; 2],
-        stage: &Stage,
-    ) -> (SenderAccount, Histogram<u64>) {
-        let mut tx = tx;
-        stage.is_ready();
-        let start = loop {
-            if let Some(start) = stage.start() {
-                break start;
-            }
-            if stage.is_stopped() {
-                return self.finish(stage);
-            }
-            D::Clock::pause();
-        };
-        while !stage.is_stopped() {
-            let now = D::Clock::now();
-            let Some(now) = now.checked_sub(start) else {
-                D::Clock::pause();
-                continue;
+        mut supply: impl Supply<Mbuf = D::Mbuf>,
+        runner: &Runner<'_>,
+    ) -> (Sent, Histogram<u64>) {
+        if let Some(start) = runner.await_start::<D::Clock>() {
+            self.send_all(&mut supply, runner, start);
+        }
+        self.finish()
+    }
+
+    fn send_all(
+        &mut self,
+        supply: &mut impl Supply<Mbuf = D::Mbuf>,
+        runner: &Runner<'_>,
+        start: u64,
+    ) {
+        let mut was_dry = false;
+        loop {
+            let slot = match supply.peek() {
+                Next::At(slot) => slot,
+                Next::End => return,
+                Next::NotYet => {
+                    was_dry = true;
+                    if runner.is_stopped() || self.is_over(start) {
+                        return;
+                    }
+                    D::Clock::pause();
+                    continue;
+                }
             };
-            if now >= self.end || !self.turn(now, &mut tx, stage) {
-                break;
+            let due = start.saturating_add(slot.due);
+            let Some(now) = runner.await_due::<D::Clock>(due, self.scale) else { return };
+            self.sent.starved += u64::from(was_dry && now > due);
+            was_dry = false;
+            self.collect(supply, slot.side, now.saturating_sub(start));
+            if !self.send(slot.side, runner, start) {
+                return;
             }
         }
-        self.finish(stage)
     }
 
-    /// Sends what is due; false when nothing is left. `now`: ticks from the start.
+    /// Takes what is due and leaves by the same port.
     #[inline]
-    pub fn turn(&mut self, now: u64, tx: &mut [Option<&mut D::Tx>; 2], stage: &Stage) -> bool {
-        self.fill(now);
-        let Some(cue) = self.out.cues.first() else {
-            stage.answer(self.worker, &mut self.error);
-            D::Clock::pause();
-            return !self.is_over();
-        };
-        let Some(Some(tx)) = tx.get_mut(usize::from(cue.side)) else {
-            // The plan names no such port.
-            self.drop_out();
-            return true;
-        };
-        let accepted = tx.send(&mut self.out.frames);
-        if accepted > 0 {
-            self.count(now, accepted);
-            let SenderAccount { packets, bytes, .. } = self.account;
-            stage.tell(self.worker, Progress { packets, bytes, loops: self.loops() });
-            stage.answer(self.worker, &mut self.error);
+    fn collect(&mut self, supply: &mut impl Supply<Mbuf = D::Mbuf>, side: u8, elapsed: u64) {
+        while !self.out.is_full() {
+            let Next::At(slot) = supply.peek() else { return };
+            if slot.side != side || slot.due > elapsed {
+                return;
+            }
+            let Some(frame) = supply.take() else { return };
+            let len = frame.len();
+            self.sent.bytes += len as u64;
+            self.sent.wire_bytes += Layer::L1.bytes_of(len);
+            if self.out.push(frame).is_err() || self.due.try_push(slot.due).is_err() {
+                return;
+            }
         }
-        true
     }
 
-    /// Puts what is due behind what the device did not take.
+    /// Offers frames until all are taken; false when it is over before.
     #[inline]
-    fn fill(&mut self, now: u64) {
-        match &mut self.source {
-            Source::Reel { reel, copiers: [None, None] } => {
-                reel.take::<D>(now, &mut self.out, None);
+    fn send(&mut self, side: u8, runner: &Runner<'_>, start: u64) -> bool {
+        while !self.out.is_empty() {
+            let Some(tx) = self.tx.get_mut(usize::from(side)).and_then(Option::as_mut) else {
+                return false;
+            };
+            let taken = tx.send(&mut self.out);
+            let elapsed = D::Clock::now().saturating_sub(start);
+            if taken > 0 {
+                self.note(taken, elapsed);
+            } else {
+                if runner.is_stopped() {
+                    return false;
+                }
+                D::Clock::pause();
             }
-            Source::Reel { reel, copiers } => {
-                let side = self.out.cues.first().map_or_else(|| reel.side(), |cue| cue.side);
-                let copier = copiers.get_mut(usize::from(side)).and_then(Option::as_mut);
-                reel.take::<D>(now, &mut self.out, copier);
-            }
-            Source::Stream(taker) => {
-                if !self.out.cues.is_empty() {
-                    return;
-                }
-                if self.next.cues.is_empty() {
-                    let came = taker.take(&mut self.next);
-                    let is_late = came && self.next.cues.first().is_some_and(|cue| cue.due <= now);
-                    self.account.starved += u64::from(self.was_empty && is_late && self.is_timed);
-                    self.was_empty = !came;
-                }
-                let (due, all) = (self.next.due(now, BURST_MAX), self.next.cues.len());
-                if due == all {
-                    core::mem::swap(&mut self.next, &mut self.out);
-                } else {
-                    self.next.move_front(due, &mut self.out);
-                }
+            if elapsed >= self.end {
+                self.sent.is_cut |= self.is_timed;
+                return false;
             }
         }
+        !runner.is_stopped()
     }
 
-    /// Counts the first `accepted` frames of what was due.
+    /// Notes that a port has taken the first `taken` frames.
     #[inline]
-    fn count(&mut self, now: u64, accepted: usize) {
-        let account = &mut self.account;
-        account.packets += accepted as u64;
-        account.first.get_or_insert(now);
-        account.last = now;
-        for cue in self.out.cues.drain(..accepted) {
-            let len = cue.len as usize;
-            account.bytes += len as u64;
-            account.wire_bytes += Layer::L1.bytes_of(len);
-            if self.is_timed {
-                histogram::record(&mut self.error, self.scale.ns(now.saturating_sub(cue.due)), 1);
+    fn note(&mut self, taken: usize, elapsed: u64) {
+        let sent = &mut self.sent;
+        if sent.packets == 0 {
+            sent.first = elapsed;
+        }
+        sent.last = elapsed;
+        sent.packets += taken as u64;
+        self.tally.packets.store(sent.packets, Ordering::Relaxed);
+        self.tally.bytes.store(sent.bytes, Ordering::Relaxed);
+        let taken = taken.min(self.due.len());
+        if self.is_timed {
+            let mut last = 0;
+            for due in self.due.iter().take(taken) {
+                last = self.scale.ns(elapsed.saturating_sub(*due));
+                self.errors.record(last);
             }
+            self.tally.errors.record(last);
         }
+        self.due.drain(..taken);
     }
 
-    fn is_over(&self) -> bool {
-        match &self.source {
-            Source::Stream(taker) => self.next.cues.is_empty() && taker.is_over(),
-            Source::Reel { reel, .. } => reel.is_over(),
+    /// Out of time.
+    fn is_over(&self, start: u64) -> bool {
+        D::Clock::now().saturating_sub(start) >= self.end
+    }
+
+    fn finish(mut self) -> (Sent, Histogram<u64>) {
+        for frame in self.out.frames() {
+            self.sent.bytes -= frame.len() as u64;
+            self.sent.wire_bytes -= Layer::L1.bytes_of(frame.len());
         }
-    }
-
-    fn loops(&self) -> u64 {
-        match &self.source {
-            Source::Stream(_) => 0,
-            Source::Reel { reel, .. } => reel.loops(),
-        }
-    }
-
-    #[cold]
-    fn drop_out(&mut self) {
-        self.account.unsent += self.out.cues.len() as u64;
-        *self.out = Tray::default();
-    }
-
-    /// Gives everything back.
-    fn finish(mut self, stage: &Stage) -> (SenderAccount, Histogram<u64>) {
-        let SenderAccount { packets, bytes, .. } = self.account;
-        stage.tell(self.worker, Progress { packets, bytes, loops: self.loops() });
-        self.drop_out();
-        stage.has_ended();
-        let mut error = histogram::empty();
-        histogram::add(&mut error, &self.error);
-        (self.account, error)
+        D::Mbuf::free_bulk(&mut self.out);
+        (self.sent, self.errors.into_histogram())
     }
 }
 

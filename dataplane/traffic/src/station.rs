@@ -5,11 +5,13 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
+use std::sync::Arc;
 
 use engine::burst::Burst;
 use engine::port::{Clock, Devices, Mbuf as _, RxQueue as _};
 use engine::ticks::Scale;
 
+use crate::frames::FrameSet;
 use crate::generator::{Generator, Sent};
 use crate::receiver::{Came, Receiver};
 
@@ -49,6 +51,8 @@ pub struct Station<D: Devices> {
 pub struct Account {
     /// Of each stream that it sent.
     pub sent: Vec<Sent>,
+    /// Their frames.
+    pub frames: Vec<Arc<FrameSet>>,
     /// By port.
     pub came: Vec<Option<Came>>,
 }
@@ -90,6 +94,7 @@ impl<D: Devices> Station<D> {
         self.generators.iter_mut().for_each(Generator::end);
         Account {
             sent: self.generators.iter().map(Generator::sent).collect(),
+            frames: self.generators.iter().map(|it| Arc::clone(it.frames())).collect(),
             came: self.receivers.into_iter().map(|it| it.map(Receiver::finish)).collect(),
         }
     }

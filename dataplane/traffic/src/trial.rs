@@ -91,6 +91,19 @@ pub struct CopyPlan {
     pub vnis: Vec<u32>,
     /// The inner frame is cut to so many bytes.
     pub len_max: Option<u16>,
+    /// By network of `vnis`: only of made frames with these UDP source ports, first and last, are copies expected
+    /// there. Empty: of all frames in all networks.
+    #[serde(default)]
+    pub sources: Vec<[u16; 2]>,
+}
+
+impl CopyPlan {
+    /// Whether copies of frames from a UDP source port are expected in the network at a place of `vnis`.
+    #[inline]
+    pub fn wants(&self, network: usize, source: impl FnOnce() -> Option<u16>) -> bool {
+        let Some(&[first, last]) = self.sources.get(network) else { return true };
+        source().is_none_or(|source| (first..=last).contains(&source))
+    }
 }
 
 /// What became of a trial.

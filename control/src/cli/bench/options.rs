@@ -78,10 +78,10 @@ pub(super) struct Options {
     vlan: Option<String>,
     /// In VXLAN of this network: frames are 50 bytes longer.
     #[arg(long, value_name = "VNI", help_heading = "Frames")]
-    vxlan: Option<String>,
+    pub(super) vxlan: Option<String>,
     /// Frames of a capture, over and over, instead of made ones.
     #[arg(long, value_name = "FILE", help_heading = "Frames")]
-    capture: Option<PathBuf>,
+    pub(super) capture: Option<PathBuf>,
     /// Which pseudo-random order and payload [default: 1].
     #[arg(long, value_name = "NUMBER", help_heading = "Frames")]
     seed: Option<String>,
@@ -261,5 +261,71 @@ fn spread(text: &str) -> Option<Spread> {
             let exponent: f64 = text.strip_prefix("zipf:")?.parse().ok()?;
             (exponent > 0.0 && exponent <= 10.0).then_some(Spread::Zipf { exponent })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn read(words: &str, mtu: u16) -> Result<Settings, String> {
+        let words = ["bench"].into_iter().chain(words.split_whitespace());
+        let options = Line::try_parse_from(words).unwrap().options;
+        let port = PortSetup { name: "lan".into(), device: "net_null0".into(), mtu, mac: None };
+        let mut arguments = Arguments::default();
+        let settings = options.settings(&[port], &mut arguments);
+        arguments.done().map_err(|faults| faults.to_string()).map(|()| settings)
+    }
+
+    #[test]
+    fn without_options_ndr_pdr_and_latency_are_measured() {
+        let settings = read("", 1500).unwrap();
+        assert_eq!(settings.methods, [Method::Mlr, Method::Latency]);
+        let names: Vec<&str> = settings.traffic.sizes.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["64", "imix", "1518"]);
+        assert_eq!((settings.mlr_s, settings.mlr_trials), (1.0, 21));
+        assert_eq!((settings.load_max, settings.load), (None, Load::Part(1.0)));
+    }
+
+    #[test]
+    fn methods_are_run_in_their_order_with_what_they_need() {
+        let methods = |words: &str| read(words, 1500).unwrap().methods;
+        assert_eq!(methods("--method latency"), [Method::Mlr, Method::Latency]);
+        assert_eq!(methods("--method soak,throughput"), [Method::Throughput, Method::Soak]);
+        assert_eq!(methods("--method loss"), [Method::Loss]);
+    }
+
+    #[test]
+    fn the_rfcs_durations_are_asked_for_in_a_word() {
+        let settings = read("--rfc --precision 1%", 1500).unwrap();
+        assert_eq!((settings.throughput_s, settings.latency_s), (60.0, 120.0));
+        assert_eq!((settings.latency_trials, settings.wait_s), (20, 2.0));
+        assert!((settings.precision - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn sizes_must_fit_the_ports() {
+        assert!(read("--sizes 1518", 1500).is_ok());
+        // A tag is part of the frame, VXLAN is around it.
+        assert!(read("--sizes 1522 --vlan 7", 1500).is_ok());
+        assert!(read("--sizes 1522", 1500).is_err());
+        assert!(read("--sizes 1468 --vxlan 7", 1500).is_ok());
+        assert!(read("--sizes 1469 --vxlan 7", 1500).is_err());
+        assert_eq!(read("--sizes imix(z)", 9000).unwrap().traffic.sizes[0].sizes, [9018]);
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let words = "--method mlr,latenci --max-load 10 --load 0% --duration 0s --trials 0 --precision 0 --rfc --sizes \
+                     63,9018 --flows 0 --distribution zipf:0 --vlan 4095 --vxlan x --seed -1 --capture /no/file";
+        let words = words.replace("--seed -1", "--seed=-1");
+        insta::assert_snapshot!(read(&words, 1500).unwrap_err());
     }
 }

@@ -13,10 +13,10 @@ use engine::snapshot::Snapshot;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::keeper::Keeper;
 use crate::cli::{Failure, say};
 use crate::daemon::Texts;
 use crate::fault::Faults;
+use crate::keeper::Keeper;
 use crate::link::{Applied, Dataplane, DataplaneError};
 use crate::load::Sources;
 use crate::report::to_text;

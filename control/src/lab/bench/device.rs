@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use engine::units::Mac;
 use traffic::trial::CopyPlan;
 
+use super::appliance::witness::Witness;
 use super::reconfiguration::Change;
 
 /// Between which ports frames go, and what else is expected of them.
@@ -16,6 +17,10 @@ pub struct Wiring {
     pub copies: Option<CopyPlan>,
     /// Destination of the frames, where not the receiving port.
     pub destination_mac: Option<Mac>,
+    /// Frames have this tag, whatever else is asked for.
+    pub vlan: Option<u16>,
+    /// The device only listens: of the frames, nothing comes back but their copies, and these count for them.
+    pub is_tapped: bool,
 }
 
 /// A device under test. Its ports are open before [`Device::prepare`] and until the end.
@@ -31,6 +36,11 @@ pub trait Device {
 
     /// Puts it into one of its configurations. Errors: it can't be.
     fn prepare(&mut self, stack: &str) -> anyhow::Result<Wiring>;
+
+    /// Who is asked after each trial what the device itself counted. Errors: it does not answer.
+    fn witness(&mut self) -> anyhow::Result<Option<Witness>> {
+        Ok(None)
+    }
 
     /// What gives it another configuration while frames pass. `None`: nobody knows how.
     fn change(&mut self) -> Option<Box<Change<'_>>> {
@@ -67,7 +77,8 @@ impl Device for Pair {
         if self.both_ways {
             streams.push((1, 0));
         }
-        Ok(Wiring { streams, copies: None, destination_mac: self.destination_mac })
+        let destination_mac = self.destination_mac;
+        Ok(Wiring { streams, destination_mac, ..Wiring::default() })
     }
 
     fn change(&mut self) -> Option<Box<Change<'_>>> {

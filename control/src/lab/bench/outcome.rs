@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use traffic::histogram::Summary;
 use traffic::trial::Spread;
 
+use super::appliance::witness::Seen;
 use super::back_to_back::BackToBack;
 use super::host::Host;
 use super::latency::LatencyPoint;
@@ -157,6 +158,8 @@ pub struct TrialRecord {
     pub streams: Vec<Counts>,
     /// All copies.
     pub copies: Option<Counts>,
+    /// What the device itself counted, where it was asked.
+    pub device: Option<Seen>,
     /// Nanoseconds from send to receive.
     pub latency: Option<Summary>,
     /// Frames that belonged to nobody.

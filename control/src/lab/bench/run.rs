@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use traffic::trial::{Frames, Made, Stream};
 
+use super::appliance::witness::Limit;
 use super::back_to_back::BurstSearch;
 use super::device::{Device, Wiring};
 use super::goal::Goal;
@@ -15,6 +16,7 @@ use super::outcome::{Method, PortFacts, Series, Settings};
 use super::progress::Progress;
 use super::rate::line_rate;
 use super::reconfiguration::reconfigure;
+use super::report::mirror::limit;
 use super::runner::{Runner, Top};
 use super::sizes::FrameSizes;
 use super::soak::soak;
@@ -38,6 +40,8 @@ const TRANSIENT: f64 = 1e-4;
 const REPEATS: u32 = 2;
 /// The longest burst takes so many seconds.
 const BURST_S: f64 = 2.0;
+/// An 802.1Q tag.
+const TAG_BYTES: u16 = 4;
 /// VXLAN over IPv4 and over IPv6, in bytes (RFC 7348 §5).
 const VXLAN_BYTES: f64 = 50.0;
 
@@ -119,6 +123,8 @@ impl Bench<'_> {
         let copies = wiring.copies.clone();
         let (process, progress) = (&mut *self.process, &mut *self.progress);
         let mut runner = Runner::new(process, self.interrupt, progress, streams, copies, wait);
+        runner.is_tapped = wiring.is_tapped;
+        runner.witness = device.witness().map_err(TrialError::Failed)?;
         let mut work = Work {
             settings: self.settings,
             ports: self.ports,
@@ -137,11 +143,11 @@ impl Bench<'_> {
         let frames = || match (&traffic.capture, sizes) {
             (Some(file), _) => Frames::Capture(file.clone()),
             (None, sizes) => Frames::Made(Made {
-                sizes: sizes.map(|it| it.sizes.clone()).unwrap_or_default(),
+                sizes: sizes.map(|it| with_tag(it, wiring)).unwrap_or_default(),
                 flows: traffic.flows,
                 spread: traffic.spread,
                 is_v6: traffic.is_v6,
-                vlan: traffic.vlan,
+                vlan: wiring.vlan.or(traffic.vlan),
                 vni: traffic.vni,
                 destination_mac: wiring.destination_mac,
                 seed: traffic.seed,
@@ -149,6 +155,12 @@ impl Bench<'_> {
         };
         wiring.streams.iter().map(|&(tx, rx)| Stream { tx, rx, frames: frames() }).collect()
     }
+}
+
+/// The sizes, a tag longer where the device asks for one: its copies have none.
+fn with_tag(sizes: &FrameSizes, wiring: &Wiring) -> Vec<u16> {
+    let more = if wiring.vlan.is_some() { TAG_BYTES } else { 0 };
+    sizes.sizes.iter().map(|size| size + more).collect()
 }
 
 /// The methods of one series.
@@ -235,7 +247,10 @@ impl Work<'_, '_> {
             final_duration,
             duration_sum: final_duration * settings.mlr_trials,
         };
-        let mut goals = vec![goal("NDR", Counted::Wire, NDR), goal("PDR", Counted::Wire, PDR)];
+        let mut goals = Vec::new();
+        if !self.wiring.is_tapped {
+            goals.extend([goal("NDR", Counted::Wire, NDR), goal("PDR", Counted::Wire, PDR)]);
+        }
         if self.wiring.copies.is_some() {
             goals.push(goal("copies NDR", Counted::Copies, NDR));
             goals.push(goal("copies PDR", Counted::Copies, PDR));
@@ -244,6 +259,12 @@ impl Work<'_, '_> {
         let load_min = load_max * LOWEST;
         let search = Search { goals, load_max, load_min, trials_max: TRIALS_MAX };
         self.series.goals = search.run(self.runner)?;
+        self.series.trials.clone_from(&self.runner.records);
+        let limits: Vec<_> = self.series.goals.iter().map(|it| limit(self.series, it)).collect();
+        for (result, limit) in self.series.goals.iter_mut().zip(limits) {
+            // By memif a device that has no time lets the sender wait.
+            result.is_sender_limited &= !matches!(limit, Some(it) if it != Limit::Sender);
+        }
         self.stopped()
     }
 

@@ -8,6 +8,7 @@ use traffic::histogram;
 use traffic::link::{Event, Request};
 use traffic::trial::{CopyPlan, Received, Stream, TrialPlan, TrialResult};
 
+use super::appliance::witness::Witness;
 use super::latency::merge;
 use super::outcome::{Method, TrialRecord};
 use super::progress::Progress;
@@ -30,6 +31,10 @@ pub struct Runner<'a> {
     wait: Duration,
     /// For what trials are run now.
     method: String,
+    /// The device only listens: copies count for the frames.
+    pub is_tapped: bool,
+    /// Who is asked after each trial what the device itself counted.
+    pub witness: Option<Witness>,
     /// All that were run.
     pub records: Vec<TrialRecord>,
     /// What went wrong in trials, each once.
@@ -65,6 +70,8 @@ impl<'a> Runner<'a> {
             copies,
             wait,
             method: String::new(),
+            is_tapped: false,
+            witness: None,
             records: Vec::new(),
             faults: Vec::new(),
         }
@@ -117,7 +124,7 @@ impl<'a> Runner<'a> {
             Event::Measured(result) => Heed::Done(result),
             _ => Heed::Strange,
         };
-        let result = match self.process.run(&Request::Trial(Box::new(plan)), heed) {
+        let mut result = match self.process.run(&Request::Trial(Box::new(plan)), heed) {
             Ok(result) => *result,
             Err(TrafficError::Interrupted) => return Err(TrialError::Stopped),
             Err(error) => return Err(TrialError::Failed(error.into())),
@@ -125,6 +132,9 @@ impl<'a> Runner<'a> {
         if self.interrupt.is_set() {
             // It was cut short: it says nothing about the load.
             return Err(TrialError::Stopped);
+        }
+        if self.is_tapped {
+            stand_in(&mut result);
         }
         self.record(load, burst, &result)?;
         Ok(result)
@@ -147,14 +157,26 @@ impl<'a> Runner<'a> {
             }
         }
         let latency = all(&result.streams, |it| &it.latency);
+        let copies = self.copies.is_some().then(|| of_copies(result));
+        let duration_s = Duration::from_nanos(result.duration_ns).as_secs_f64();
+        let device = match &mut self.witness {
+            Some(witness) => Some(witness.look(duration_s).map_err(TrialError::Failed)?),
+            None => None,
+        };
+        if let Some(seen) = &device {
+            for fault in seen.contradictions(&wire, copies.as_ref()) {
+                self.faults.push(format!("trial {}: {fault}", self.records.len() + 1));
+            }
+        }
         self.records.push(TrialRecord {
             method: self.method.clone(),
             load,
             burst,
-            duration_s: Duration::from_nanos(result.duration_ns).as_secs_f64(),
+            duration_s,
             wire,
             streams: if streams.len() > 1 { streams } else { Vec::new() },
-            copies: self.copies.is_some().then(|| of_copies(result)),
+            copies,
+            device,
             latency: latency.filter(|it| !it.is_empty()).map(|it| histogram::summary(&it)),
             foreign: result.foreign.iter().sum(),
         });
@@ -187,6 +209,19 @@ impl Trials for Runner<'_> {
 
     fn note(&mut self, bounds: &str) {
         self.progress.bounds(bounds);
+    }
+}
+
+/// Of a device that only listens, the copies come back for the frames.
+fn stand_in(result: &mut TrialResult) {
+    let Some(stream) = result.streams.first_mut() else { return };
+    let copies = &result.copies;
+    let sum = |of: fn(&Received) -> u64| copies.iter().map(of).sum::<u64>();
+    stream.received = sum(|it| it.received);
+    (stream.duplicated, stream.reordered) = (sum(|it| it.duplicated), sum(|it| it.reordered));
+    (stream.corrupted, stream.bytes) = (sum(|it| it.corrupted), sum(|it| it.bytes));
+    if let [copies] = copies.as_slice() {
+        (stream.latency, stream.jitter) = (copies.latency.clone(), copies.jitter.clone());
     }
 }
 

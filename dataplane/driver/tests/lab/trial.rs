@@ -192,7 +192,9 @@ fn copies_are_counted_and_compared_with_their_originals() {
         let text = snap.unwrap_or(9000).to_string();
         let faults =
             ["--vni", "7", "--vni", "9", "--miss", "50", "--lose", "1000", "--snap", &text];
-        let copies = |vnis, len_max| Some(CopyPlan { rx: 2, udp_port: 4789, vnis, len_max });
+        let copies = |vnis, len_max| {
+            Some(CopyPlan { rx: 2, udp_port: 4789, vnis, len_max, sources: vec![] })
+        };
         let plan = plan(Made { vlan, ..made(&[70, 570]) });
         let plan = TrialPlan { copies: copies(vec![7, 9], snap), ..plan };
         let (result, did) = undisturbed(&plan, 3, &faults);

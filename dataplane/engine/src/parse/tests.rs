@@ -299,6 +299,9 @@ fn plain_keys(frames: &[Vec<u8>]) -> Vec<Option<FlowKey>> {
     };
     let mut keys = Keys::default();
     let portable = found(plain::plain_keys(&heads, frames.len(), &mut keys), &keys);
+    for (frame, key) in frames.iter().zip(&portable).filter(|(frame, _)| frame.len() >= PLAIN_LEN) {
+        assert_eq!(plain_hash(frame), key.map(|key| key.hash()));
+    }
     simd::with_each_width(|| {
         let mut keys = Keys::default();
         if let Some(plain) = simd::plain_keys(&heads, frames.len(), &mut keys) {
@@ -404,6 +407,24 @@ proptest! {
                 prop_assert_eq!(of_all, expected);
             }
         }
+    }
+
+    #[test]
+    fn a_packet_alone_says_what_it_says_in_a_frame(mut packet in noise(), is_v6: bool) {
+        let ethertype = if is_v6 { ethertype::IPV6 } else { ethertype::IPV4 };
+        if let Some(first) = packet.first_mut() {
+            *first = if is_v6 { 0x60 } else { 0x45 };
+        }
+        let frame = frame(&[&ethertype.to_be_bytes(), &packet]);
+        let shifted = dissect_ip(&packet, ethertype).map(|headers| {
+            headers.map(|headers| Headers {
+                upper_at: headers.upper_at + 14,
+                end: headers.end + 14,
+                ..headers
+            })
+        });
+        prop_assert_eq!(shifted, dissect(&frame));
+        prop_assert_eq!(dissect_ip(&packet, 0x0806), Ok(None));
     }
 
     #[test]

@@ -133,11 +133,16 @@ impl Mbuf for SimMbuf {
         true
     }
 
+    /// As in [`SimMbuf::share`], a second one.
     fn again(&mut self) -> Self {
-        let head = take(&self.head.shelf, 0);
-        let mut again = Self { head, tail: Vec::new(), timestamp_ns: self.timestamp_ns };
-        again.share(self);
-        again
+        let copy = |segment: &Segment| {
+            let mut held = take(&segment.shelf, segment.len());
+            held.end += segment.len();
+            held.bytes_mut().copy_from_slice(segment.bytes());
+            held
+        };
+        let tail = self.tail.iter().map(copy).collect();
+        Self { head: copy(&self.head), tail, timestamp_ns: self.timestamp_ns }
     }
 
     fn time_ns(&self) -> Option<u64> {

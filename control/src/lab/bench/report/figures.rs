@@ -114,6 +114,7 @@ pub fn grids(outcome: &Outcome) -> Vec<Grid> {
     let each =
         if outcome.series.iter().any(|it| it.streams > 1) { ", in each direction" } else { "" };
     let all = [
+        super::mirror::grid(outcome),
         goals(outcome, each),
         throughput(outcome, each),
         latency(outcome, each),

@@ -53,6 +53,7 @@ fn series(frames: &str, frame_len: f64, device: &Model) -> Series {
         },
         streams: Vec::new(),
         copies: None,
+        device: None,
         latency: None,
         foreign: 0,
     });

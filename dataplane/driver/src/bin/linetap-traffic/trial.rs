@@ -13,7 +13,7 @@ use traffic::link::Event;
 use traffic::prepare::{PortFacts, WorkerFacts, prepare};
 use traffic::stamp::Stamps;
 use traffic::station::{Baton, Hands};
-use traffic::trial::TrialPlan;
+use traffic::trial::{CopyPlan, TrialPlan};
 
 use crate::crew;
 use crate::desk::Desk;
@@ -41,7 +41,12 @@ pub(crate) fn run(desk: &mut Desk, plan: &TrialPlan) -> Event {
     };
     let baton = Baton::default();
     // Each frame comes once by its stream's port, and once in each network of copies.
-    let times = 1 + plan.copies.as_ref().map_or(0, |copies| copies.vnis.len() as u64);
+    let networks = |copies: &CopyPlan| match copies.sources.as_slice() {
+        [] => copies.vnis.len() as u64,
+        // Networks share the frames.
+        _ => 1,
+    };
+    let times = 1 + plan.copies.as_ref().map_or(0, networks);
     let ran = crew::run(
         &mut lab.workers,
         stations,

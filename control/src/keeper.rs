@@ -21,7 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// One child process.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     name: &'static str,
     command: Command,
     child: Option<Child>,
@@ -35,14 +35,14 @@ pub(super) struct Keeper {
 impl Keeper {
     /// A child that is not started yet. It gets a process group of its own, so that what is typed
     /// at the terminal reaches it through us, in order.
-    pub(super) fn new(name: &'static str, mut command: Command) -> Self {
+    pub(crate) fn new(name: &'static str, mut command: Command) -> Self {
         command.stdin(Stdio::piped()).process_group(0);
         let now = Instant::now();
         Self { name, command, child: None, started: now, failures: 0, due: now }
     }
 
     /// Starts it. Its standard input is returned: it lives as long as the child may.
-    pub(super) fn start(&mut self) -> io::Result<Option<ChildStdin>> {
+    pub(crate) fn start(&mut self) -> io::Result<Option<ChildStdin>> {
         let mut child = self.command.spawn()?;
         let input = child.stdin.take();
         self.child = Some(child);
@@ -51,7 +51,7 @@ impl Keeper {
     }
 
     /// How it ended, if it did since the last look. The next attempt is then scheduled.
-    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.as_mut()?.try_wait().ok().flatten()?;
         self.child = None;
         if self.started.elapsed() >= SOUND_AFTER {
@@ -63,18 +63,18 @@ impl Keeper {
     }
 
     /// True when nothing runs and the next attempt is due.
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.child.is_none() && Instant::now() >= self.due
     }
 
     /// Counts a failed attempt to start, and schedules the next.
-    pub(super) fn postpone(&mut self) {
+    pub(crate) fn postpone(&mut self) {
         self.due = Instant::now() + wait_after(self.failures);
         self.failures += 1;
     }
 
     /// Asks it to end, waits for it, and ends it by force after `patience`. How it ended.
-    pub(super) fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
+    pub(crate) fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
         let mut child = self.child.take()?;
         let deadline = Instant::now() + patience;
         let pid = i32::try_from(child.id()).map(Pid::from_raw).ok()?;
