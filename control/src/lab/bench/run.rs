@@ -33,6 +33,9 @@ const MARGIN: f64 = 1.05;
 const DOUBLINGS_MAX: u32 = 36;
 /// The lowest load of a search, as a part of the highest.
 const LOWEST: f64 = 1e-4;
+/// A final trial has so many frames at least, where the highest load allows it: of fewer, a small part that is lost
+/// would not show.
+const FRAMES_MIN: f64 = 1000.0;
 /// A search ends after so many trials.
 const TRIALS_MAX: usize = 3000;
 /// The two loss ratios that everybody asks for (RFC 9971 §2.4).
@@ -297,7 +300,7 @@ impl Work<'_, '_> {
             goals.push(goal("copies PDR", Counted::Copies, PDR));
         }
         let load_max = self.series.load_max;
-        let load_min = load_max * LOWEST;
+        let load_min = load_min(load_max, settings.mlr_s);
         let search = Search { goals, load_max, load_min, trials_max: TRIALS_MAX };
         self.series.goals = search.run(self.runner)?;
         self.series.trials.clone_from(&self.runner.records);
@@ -314,7 +317,7 @@ impl Work<'_, '_> {
         let load_max = self.series.load_max;
         let search = ThroughputSearch {
             load_max,
-            load_min: load_max * LOWEST,
+            load_min: load_min(load_max, self.settings.throughput_s),
             width: self.settings.precision,
             duration: Duration::from_secs_f64(self.settings.throughput_s),
             repeats: REPEATS,
@@ -389,6 +392,11 @@ impl Work<'_, '_> {
     fn note(&mut self, note: String) {
         self.series.notes.push(note);
     }
+}
+
+/// The lowest load that is worth a trial of so many seconds.
+fn load_min(load_max: f64, seconds: f64) -> f64 {
+    (load_max * LOWEST).max(FRAMES_MIN / seconds).min(load_max)
 }
 
 /// What to say where the senders were not always there when frames were due.
