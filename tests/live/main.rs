@@ -36,6 +36,8 @@ mod witness;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod bgp;
 #[cfg(test)]
 mod capture_tool;

@@ -22,7 +22,6 @@ use super::sizes::FrameSizes;
 use super::soak::soak;
 use super::throughput::ThroughputSearch;
 use super::trial::{Counted, TrialError, Trials as _};
-use crate::lab::units::short_time;
 use crate::lab::{Interrupt, TrafficProcess};
 
 /// How long the generator is let go to see what it can.
@@ -33,6 +32,9 @@ const MARGIN: f64 = 1.05;
 const DOUBLINGS_MAX: u32 = 36;
 /// The lowest load of a search, as a part of the highest.
 const LOWEST: f64 = 1e-4;
+/// A final trial has so many frames at least, unless a tenth of the highest load has fewer: a small part that is
+/// lost of fewer would not show.
+const FRAMES_MIN: f64 = 1000.0;
 /// A search ends after so many trials.
 const TRIALS_MAX: usize = 3000;
 /// The two loss ratios that everybody asks for (RFC 9971 §2.4).
@@ -62,9 +64,6 @@ pub struct Bench<'a> {
     /// What is asked for.
     pub settings: &'a Settings,
 }
-
-/// A frame that was sent later than due by so much was kept waiting by something else than its port.
-const LATE_NS_MAX: u64 = 1_000_000;
 
 /// What there is at the end, and why there is not more.
 type Ended = (Vec<Series>, Result<(), TrialError>);
@@ -148,8 +147,6 @@ impl Bench<'_> {
         };
         let done = work.all(sizes, device);
         series.trials = runner.records;
-        let late = late(series);
-        series.notes.extend(late);
         series.notes.extend(runner.faults);
         done
     }
@@ -297,7 +294,7 @@ impl Work<'_, '_> {
             goals.push(goal("copies PDR", Counted::Copies, PDR));
         }
         let load_max = self.series.load_max;
-        let load_min = load_max * LOWEST;
+        let load_min = load_min(load_max, settings.mlr_s);
         let search = Search { goals, load_max, load_min, trials_max: TRIALS_MAX };
         self.series.goals = search.run(self.runner)?;
         self.series.trials.clone_from(&self.runner.records);
@@ -314,7 +311,7 @@ impl Work<'_, '_> {
         let load_max = self.series.load_max;
         let search = ThroughputSearch {
             load_max,
-            load_min: load_max * LOWEST,
+            load_min: load_min(load_max, self.settings.throughput_s),
             width: self.settings.precision,
             duration: Duration::from_secs_f64(self.settings.throughput_s),
             repeats: REPEATS,
@@ -391,13 +388,7 @@ impl Work<'_, '_> {
     }
 }
 
-/// What to say where the senders were not always there when frames were due.
-fn late(series: &Series) -> Option<String> {
-    let undisturbed = series.trials.iter().filter(|it| it.load.is_some() && it.wire.unsent() == 0);
-    let late = undisturbed.map(|it| it.late_ns_max).max().filter(|&it| it > LATE_NS_MAX)?;
-    Some(format!(
-        "frames were sent up to {} late: something else ran on the sender's core, which makes results worse than \
-         the device is",
-        short_time(late)
-    ))
+/// The lowest load that is worth a trial of so many seconds.
+fn load_min(load_max: f64, seconds: f64) -> f64 {
+    (load_max * LOWEST).max(FRAMES_MIN / seconds).min(load_max / 10.0)
 }
