@@ -36,6 +36,8 @@ mod witness;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod bgp;
 #[cfg(test)]
 mod capture_tool;
@@ -56,7 +58,11 @@ mod path_mtu;
 #[cfg(test)]
 mod policing;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod routing;
+#[cfg(test)]
+mod self_bench;
 #[cfg(test)]
 mod services;
 #[cfg(test)]

@@ -125,11 +125,7 @@ impl State<'_> {
         }
         // Trials of later goals may have unmade bounds of earlier ones.
         while let Some(at) = self.unsettled(&hints) {
-            let settled = self.settle(&goals[at], hints[at], trials)?;
-            if settled == hints[at] {
-                break;
-            }
-            hints[at] = settled;
+            hints[at] = self.settle(&goals[at], hints[at], trials)?;
         }
         Ok(())
     }
