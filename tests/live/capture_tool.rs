@@ -212,6 +212,41 @@ fn what_a_reader_that_stands_still_does_not_get_is_counted() {
     assert_eq!(stored(&file).len() as u64, written);
 }
 
+#[test]
+fn a_full_disk_ends_a_capture_with_whole_frames() {
+    let Some(lab) = Lab::raise(&[]) else { return };
+    let sent = lab.file("sent.pcap");
+    let frames = made(&sent, (0..4000).map(|_| 1000));
+    let disk = Disk::mount(lab.file("disk"));
+    let mut tool = capture(&lab, &disk.0.join("got.pcapng"), &[]);
+    send(&lab, &sent, "wire0");
+    assert_eq!(tool.wait().code(), Some(1));
+    assert!(tool.log().contains("No space left on device"), "{}", tool.log());
+    let json = fs::read(lab.file("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let (received, written) = (number(&report, "received"), number(&report, "written"));
+    assert_eq!(received, written + number(&report, "lost_by_writer"));
+    let got = stored(&disk.0.join("got.pcapng"));
+    assert!(written > 500 && got.iter().map(|it| &it.bytes).eq(&frames[..written as usize]));
+}
+
+/// A disk of a megabyte. Removed when dropped.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(at: PathBuf) -> Self {
+        fs::create_dir(&at).unwrap();
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&at));
+        Self(at)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        crate::process::output(Command::new("umount").arg(&self.0));
+    }
+}
+
 /// True when the interface has received so many frames.
 fn interface_has_received(lab: &Lab, count: u64) -> bool {
     let told = lab.sh("appliance", "cat /sys/class/net/lan0/statistics/rx_packets");

@@ -88,7 +88,7 @@ impl Capture {
         process.open(found.setup(0)).map_err(anyhow::Error::new)?;
         if !self.quiet {
             let names: Vec<&str> = found.ports.iter().map(|port| port.name.as_str()).collect();
-            complain(&format!("capturing on {} until Ctrl-C", names.join(", ")));
+            complain(&format!("capturing on {}; Ctrl-C ends it", names.join(", ")));
         }
         let report = capture(&mut process, plan, shown)?;
         process.finish().map_err(anyhow::Error::new)?;
