@@ -37,7 +37,7 @@ const LOWEST: f64 = 1e-4;
 const FRAMES_MIN: f64 = 1000.0;
 /// A search ends after so many trials.
 const TRIALS_MAX: usize = 3000;
-/// The two loss ratios that everybody asks for (RFC 9971 §2.4).
+/// The two loss ratios that everybody asks for (RFC 9971 §2.5).
 const NDR: f64 = 0.0;
 const PDR: f64 = 0.005;
 /// Up to so much loss a trial of the throughput is repeated, as often as this.

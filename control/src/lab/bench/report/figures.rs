@@ -12,7 +12,7 @@ pub const SENDER: &str =
     "the sending port took no more: the generator or the link is the limit, not the device";
 /// The bounds are too far apart, or one is missing.
 pub const IRREGULAR: &str =
-    "irregular (RFC 9971 §4.9.4): the search ended before its bounds were near enough";
+    "irregular (RFC 9971 §4.8.4): the search ended before its bounds were near enough";
 /// Somebody wanted no more.
 pub const STOPPED: &str = "it was stopped before its end: not everything was measured";
 /// There is no upper bound.
