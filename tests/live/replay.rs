@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pcap_file::pcap::PcapReader;
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ fn frames_of(capture: &Path, work: &Path) -> Vec<Vec<u8>> {
 fn read(plain: &Path) -> Vec<Vec<u8>> {
     let mut reader = PcapReader::new(BufReader::new(std::fs::File::open(plain).unwrap())).unwrap();
     let mut frames = Vec::new();
-    while let Some(packet) = reader.next_packet() {
+    while let Some(packet) = reader.next_raw_packet() {
         frames.push(packet.unwrap().data.into_owned());
     }
     frames
@@ -118,7 +118,8 @@ fn what_arrives_of_a_replay_is_what_the_file_holds() {
     let Some(lab) = Lab::raise(&["--mtu", "9000"]) else { return };
     let arrived = lab.file("arrived.pcap");
     let mut tcpdump = lab.exec("client", "tcpdump");
-    tcpdump.args(["-Z", "root", "-Q", "in", "-i", "wire0", "-s", "0", "-B", "262144", "-w"]);
+    tcpdump.args(["-Z", "root", "-Q", "in", "-i", "wire0", "-s", "0", "-B", "262144"]);
+    tcpdump.args(["--immediate-mode", "-U", "-w"]);
     let mut tcpdump = Background::start(tcpdump.arg(&arrived), &lab.file("tcpdump.log"));
     tcpdump.wait_for_log("listening on");
 
@@ -129,7 +130,7 @@ fn what_arrives_of_a_replay_is_what_the_file_holds() {
         let loops = 1 + expected.len() as u64 % 2;
         let answer = traffic.replay(capture, loops);
         let Some(report) = answer.get("Replayed") else {
-            refused.push(capture.file_name().unwrap().to_str().unwrap().to_owned());
+            refused.push((capture, answer.to_string()));
             continue;
         };
         let mut frames = frames_of(capture, arrived.parent().unwrap());
@@ -141,19 +142,28 @@ fn what_arrives_of_a_replay_is_what_the_file_holds() {
             expected.extend(frames.iter().map(|frame| (capture.clone(), frame.clone())));
         }
     }
+    let len = 24 + expected.iter().map(|(_, frame)| frame.len() as u64 + 16).sum::<u64>();
+    let soon = Instant::now() + Duration::from_secs(10);
     wait_for("all frames", || {
-        let len: usize = expected.iter().map(|(_, frame)| frame.len() + 16).sum();
-        // What is still in tcpdump's own buffer is written at its end.
-        std::fs::metadata(&arrived).is_ok_and(|file| file.len() + (1 << 16) > len as u64)
+        std::fs::metadata(&arrived).unwrap().len() >= len || Instant::now() > soon
     });
     tcpdump.end("INT");
+    // A crowded machine's kernel drops some in front of the receiver, and counts them.
+    let dropped = lab.sh("appliance", "cat /sys/class/net/lan0/statistics/tx_dropped");
+    let dropped: usize = dropped.trim().parse().unwrap();
     let arrived = read(&arrived);
-    assert_eq!(arrived.len(), expected.len());
-    for (number, (arrived, (capture, expected))) in arrived.iter().zip(&expected).enumerate() {
-        assert_eq!(arrived, expected, "frame {number} in all, of {}", capture.display());
-    }
+    let mut next = arrived.iter().peekable();
+    let came = |frame: &Vec<u8>| next.next_if(|next| *next == frame).is_some();
+    let came: Vec<bool> = expected.iter().map(|(_, frame)| frame).map(came).collect();
+    let missing: Vec<_> = (0..expected.len()).filter(|at| !came[*at]).collect();
+    let first = missing.first().map(|at| &expected[*at].0);
+    assert_eq!(next.next(), None, "{first:?}: other frames than were sent, or in another order");
+    assert_eq!(missing.len(), dropped, "of {}: {missing:?}, first of {first:?}", expected.len());
     assert!(expected.len() > 10_000, "{} frames", expected.len());
-    // Other links than Ethernet, and damage.
-    let is_other = |name: &&String| name.starts_with("lt-") || name.starts_with("badfile");
-    assert_eq!(refused.iter().filter(|name| !is_other(name)).count(), 0, "{refused:?}");
+    for (capture, faults) in refused {
+        let is_known = ["link type", "--until-damage", "nothing to send"]
+            .iter()
+            .any(|word| faults.contains(word));
+        assert!(is_known, "{}: {faults}", capture.display());
+    }
 }
