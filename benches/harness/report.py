@@ -2,7 +2,7 @@
 
 import statistics
 
-from harness import model
+from harness import itself, model
 from harness.cases import SIZES, claims
 
 MODELLED = ("linetap forward", "linetap inline quarter", "linetap inline all", "linetap span all")
@@ -148,14 +148,17 @@ def model_notes(doc):
     return MODEL_NOTES.format(**memory, cores=doc["memory"]["cores"], method=doc["memory"]["method"])
 
 
+def facts_of(doc):
+    return ", ".join(f"{name} {value}" for name, value in doc["machine"].items())
+
+
 def summary(doc):
     """What was run, on what."""
-    facts = ", ".join(f"{name} {value}" for name, value in doc["machine"].items())
     captures = "; ".join(
         f"{frames}: {had['packets']:,} packets of {had['mean_len']:.1f} bytes on average, {had['flows']:,} flows"
         for frames, had in doc["frames"].items()
     )
-    return f"`{doc['command']}`: {facts}.\n\nFrames: {captures}. linetap has 10 rules and one session unless it says otherwise."
+    return f"`{doc['command']}`: {facts_of(doc)}.\n\nFrames: {captures}. linetap has 10 rules and one session unless it says otherwise."
 
 
 def markdown(doc):
@@ -168,4 +171,18 @@ def markdown(doc):
         parts += ["## Shares", "Computed from the flows of the captures; every case is held to them.", "\n".join(f"- {line}" for line in shares)]
     if len(modelled := model_table(doc)) > 1:
         parts += ["## What more workers would do", model_notes(doc), rows_of(modelled)]
+    if doc.get("itself"):
+        parts += self_parts(doc["itself"])
     return "\n\n".join(parts) + "\n"
+
+
+def self_parts(rows):
+    notes = [f"- {row['configuration']}, {row['frames']}: {note}" for row in rows for note in row["notes"]]
+    parts = ["## The appliance, measured by itself", itself.NOTE + " Rates are Mpps.", rows_of(itself.table(rows))]
+    return parts + (["\n".join(notes)] if notes else [])
+
+
+def itself_markdown(doc):
+    """The report of a run that measured nothing else."""
+    lead = f"`{doc['command']}`: {facts_of(doc)}."
+    return "\n\n".join(["# The appliance by itself", lead, *self_parts(doc["itself"])[1:]]) + "\n"

@@ -29,13 +29,7 @@ impl Lab {
     /// Raises it, with the options of `scripts/lab up`; `None` when that can't be done here and need
     /// not be, having said why.
     pub(crate) fn raise(options: &[&str]) -> Option<Self> {
-        if let Some(reason) = obstacle() {
-            assert!(env::var("LINETAP_LIVE").as_deref() != Ok("required"), "{reason}");
-            eprintln!("left out: {reason}");
-            return None;
-        }
-        // A test that failed has removed its lab all the same.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn()?;
         let work = tempfile::tempdir().unwrap();
         let lab = Self { name: format!("test-{}", std::process::id()), work, _turn: turn };
         run(lab.script().arg("up").args(options));
@@ -100,6 +94,17 @@ impl Drop for Lab {
         let output = output(self.script().arg("down"));
         eprint!("{}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// The machine for one test; `None` when it can't be used and need not be, having said why.
+pub(crate) fn turn() -> Option<MutexGuard<'static, ()>> {
+    if let Some(reason) = obstacle() {
+        assert!(env::var("LINETAP_LIVE").as_deref() != Ok("required"), "{reason}");
+        eprintln!("left out: {reason}");
+        return None;
+    }
+    // A test that failed has removed its lab all the same.
+    Some(TURN.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The root of the project.

@@ -36,7 +36,11 @@ mod witness;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod bgp;
+#[cfg(test)]
+mod capture_tool;
 #[cfg(test)]
 mod copies;
 #[cfg(test)]
@@ -57,6 +61,8 @@ mod policing;
 mod replay;
 #[cfg(test)]
 mod routing;
+#[cfg(test)]
+mod self_bench;
 #[cfg(test)]
 mod services;
 #[cfg(test)]

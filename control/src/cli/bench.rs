@@ -22,8 +22,9 @@ use crate::lab::bench::device::{Device, Pair};
 use crate::lab::bench::host::{Host, wire_speed_mbps};
 use crate::lab::bench::outcome::{Method, Outcome, PortFacts, Settings};
 use crate::lab::bench::progress::Progress;
-use crate::lab::bench::report::{page, table};
+use crate::lab::bench::report::{mirror, page, table};
 use crate::lab::bench::run::Bench as Benchmark;
+use crate::lab::bench::trial::TrialError;
 use crate::lab::{Interrupt, TrafficProcess};
 use itself::OfItself;
 use options::Options;
@@ -152,12 +153,16 @@ impl Bench {
         let interrupt = Interrupt::watch().context("signals can't be received")?;
         match device {
             What::Pair(mut pair) => self.measure_device(&found, settings, &mut pair, &interrupt),
-            What::Itself(itself::Itself { stacks, cores }) => {
+            What::Itself(itself::Itself { stacks, expected, cores }) => {
                 // First: what opens the other ends of its ports finds nobody otherwise.
                 let mut itself = Itself::start(&stacks, cores, &interrupt)?;
+                if let Some(name) = expected {
+                    itself.expect(&name);
+                }
                 found.ports = itself.ports();
                 let outcome = self.measure_device(&found, settings, &mut itself, &interrupt);
                 let mut outcome = outcome?;
+                outcome.faults.extend(mirror::faults(&outcome));
                 if let Err(error) = itself.finish() {
                     outcome.faults.push(error.to_string());
                 }
@@ -186,8 +191,13 @@ impl Bench {
             ports: &ports,
             settings: &settings,
         };
-        let (series, mut faults) = bench.run(device);
+        let (series, ended) = bench.run(device);
         progress.end();
+        let was_stopped = matches!(ended, Err(TrialError::Stopped));
+        let mut faults = Vec::new();
+        if let Err(TrialError::Failed(error)) = ended {
+            faults.push(format!("{error:#}"));
+        }
         if let Err(error) = process.finish() {
             faults.push(error.to_string());
         }
@@ -195,7 +205,7 @@ impl Bench {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             dpdk: opened.1,
             command: env::args().collect(),
-            started: started.to_string(),
+            started: format!("{started:.0}"),
             elapsed_s: clock.elapsed().as_secs_f64(),
             host: Host::here(),
             cores: found.cores.clone(),
@@ -203,6 +213,7 @@ impl Bench {
             device: device.facts(),
             settings,
             series,
+            was_stopped,
             faults,
         })
     }

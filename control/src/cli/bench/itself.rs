@@ -29,6 +29,9 @@ pub(super) struct OfItself {
         help_heading = "linetap itself"
     )]
     mirror: Option<String>,
+    /// Hold copies against those of this configuration instead: to see that copies are looked at.
+    #[arg(long, value_name = "NAME", requires = "mirror", hide = true)]
+    expect: Option<String>,
     /// The cores of the data plane that is measured [default: the last one, and the first one polls for the traffic].
     #[arg(long, value_name = "LIST", requires = "is_itself", help_heading = "linetap itself")]
     dut_cores: Option<String>,
@@ -39,6 +42,8 @@ pub(super) struct OfItself {
 pub(super) struct Itself {
     /// The configurations; none: the wire alone.
     pub(super) stacks: Vec<String>,
+    /// Whose copies are expected instead.
+    pub(super) expected: Option<String>,
     /// Of the data plane.
     pub(super) cores: Vec<u16>,
 }
@@ -92,7 +97,11 @@ impl OfItself {
             }
             Ok(_) => {}
         }
-        Some((Itself { stacks, cores: theirs }, own))
+        let expected = self.expect.clone();
+        if let Some(Err(error)) = expected.clone().map(|name| chosen(&[name])) {
+            arguments.fault(format!("--expect: {error}"));
+        }
+        Some((Itself { stacks, expected, cores: theirs }, own))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use traffic::histogram::Summary;
 use traffic::trial::Spread;
 
-use super::appliance::witness::Seen;
+use super::appliance::witness::{Limit, Seen};
 use super::back_to_back::BackToBack;
 use super::host::Host;
 use super::latency::LatencyPoint;
@@ -164,6 +164,8 @@ pub struct TrialRecord {
     pub latency: Option<Summary>,
     /// Frames that belonged to nobody.
     pub foreign: u64,
+    /// How much later than due a frame was sent at most, in nanoseconds.
+    pub late_ns_max: u64,
 }
 
 /// What came of one size in one configuration.
@@ -187,6 +189,8 @@ pub struct Series {
     pub load_max: f64,
     /// What MLRsearch found, by goal.
     pub goals: Vec<GoalResult>,
+    /// What is short beyond each of them, where the device's inside is known.
+    pub limits: Vec<Option<Limit>>,
     /// What the binary search found.
     pub throughput: Option<Throughput>,
     /// Loss by load.
@@ -246,6 +250,8 @@ pub struct Outcome {
     pub settings: Settings,
     /// What was found.
     pub series: Vec<Series>,
+    /// Somebody wanted no more.
+    pub was_stopped: bool,
     /// Why there is not more of it.
     pub faults: Vec<String>,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use traffic::trial::{Frames, Made, Stream};
 
 use super::appliance::witness::Limit;
@@ -21,18 +21,23 @@ use super::runner::{Runner, Top};
 use super::sizes::FrameSizes;
 use super::soak::soak;
 use super::throughput::ThroughputSearch;
-use super::trial::{Counted, TrialError};
+use super::trial::{Counted, TrialError, Trials as _};
 use crate::lab::{Interrupt, TrafficProcess};
 
 /// How long the generator is let go to see what it can.
 const TOP: Duration = Duration::from_secs(1);
 /// A search goes so far beyond what the generator sent by itself: to see that there is no more.
 const MARGIN: f64 = 1.05;
+/// From one frame per second to more than any wire carries.
+const DOUBLINGS_MAX: u32 = 36;
 /// The lowest load of a search, as a part of the highest.
 const LOWEST: f64 = 1e-4;
+/// A final trial has so many frames at least, unless a tenth of the highest load has fewer: a small part that is
+/// lost of fewer would not show.
+const FRAMES_MIN: f64 = 1000.0;
 /// A search ends after so many trials.
 const TRIALS_MAX: usize = 3000;
-/// The two loss ratios that everybody asks for (RFC 9971 §2.4).
+/// The two loss ratios that everybody asks for (RFC 9971 §2.5).
 const NDR: f64 = 0.0;
 const PDR: f64 = 0.005;
 /// Up to so much loss a trial of the throughput is repeated, as often as this.
@@ -61,7 +66,7 @@ pub struct Bench<'a> {
 }
 
 /// What there is at the end, and why there is not more.
-type Ended = (Vec<Series>, Vec<String>);
+type Ended = (Vec<Series>, Result<(), TrialError>);
 
 impl Bench<'_> {
     /// Runs everything, or as much as can be.
@@ -69,10 +74,10 @@ impl Bench<'_> {
         let mut all = Vec::new();
         for stack in device.stacks() {
             if let Err(error) = self.stack(&stack, device, &mut all) {
-                return (all, vec![error.to_string()]);
+                return (all, Err(error));
             }
         }
-        (all, Vec::new())
+        (all, Ok(()))
     }
 
     /// All sizes in one configuration. Errors: it can't go on.
@@ -101,6 +106,14 @@ impl Bench<'_> {
             }
         }
         let faults = device.conclude();
+        match ended {
+            // It may know more about its end than who has lost it.
+            Err(TrialError::Failed(error)) if !faults.is_empty() => {
+                let faults = faults.join("\n");
+                return Err(TrialError::Failed(anyhow!("{error:#}\n{faults}")));
+            }
+            _ => {}
+        }
         if let Some(series) = all.get_mut(first..).and_then(<[Series]>::last_mut) {
             series.notes.extend(faults);
         }
@@ -179,7 +192,15 @@ impl Work<'_, '_> {
         device: &mut dyn Device,
     ) -> Result<(), TrialError> {
         let top = self.runner.top(TOP)?;
+        if top.received <= 0.0 && self.wiring.copies.is_none() {
+            let why = anyhow!(
+                "no frame came back: is the device between the two ports, and does it forward to the frames' \
+                 destination? see --destination-mac"
+            );
+            return Err(TrialError::Failed(why));
+        }
         self.range(sizes, &top);
+        self.reach()?;
         for method in Method::ALL {
             if !self.settings.methods.contains(&method) {
                 continue;
@@ -223,15 +244,32 @@ impl Work<'_, '_> {
         (series.frame_len, series.line_rate) = (frame_len, line);
         (series.generator, series.forwarded) = (top.sent, top.received);
         series.load_max = load_max.max(1.0);
-        if top.received <= 0.0 {
-            self.note("no frame came back: is the device between these two ports?".to_owned());
-        }
         if line.is_some_and(|line| top.sent < line * 0.99) && self.settings.load_max.is_none() {
             self.note(format!(
                 "the generator does not fill the wire with such frames: it sends {:.0} % of the line rate",
                 top.sent / line.unwrap_or(top.sent) * 100.0
             ));
         }
+    }
+
+    /// Doubles the highest load until something is lost or not sent: a generator that is let go may be slower than
+    /// one that is paced, where its port makes it wait. Not where the load was asked for.
+    fn reach(&mut self) -> Result<(), TrialError> {
+        if self.settings.load_max.is_some() {
+            return Ok(());
+        }
+        let line = self.series.line_rate.unwrap_or(f64::INFINITY);
+        for _ in 0..DOUBLINGS_MAX {
+            if self.series.load_max >= line {
+                break;
+            }
+            let trial = self.runner.run(self.series.load_max, TOP)?;
+            if trial.wire.lost() > 0 {
+                break;
+            }
+            self.series.load_max = (self.series.load_max * 2.0).min(line);
+        }
+        Ok(())
     }
 
     fn mlr(&mut self) -> Result<(), TrialError> {
@@ -256,15 +294,16 @@ impl Work<'_, '_> {
             goals.push(goal("copies PDR", Counted::Copies, PDR));
         }
         let load_max = self.series.load_max;
-        let load_min = load_max * LOWEST;
+        let load_min = load_min(load_max, settings.mlr_s);
         let search = Search { goals, load_max, load_min, trials_max: TRIALS_MAX };
         self.series.goals = search.run(self.runner)?;
         self.series.trials.clone_from(&self.runner.records);
         let limits: Vec<_> = self.series.goals.iter().map(|it| limit(self.series, it)).collect();
-        for (result, limit) in self.series.goals.iter_mut().zip(limits) {
+        for (result, &limit) in self.series.goals.iter_mut().zip(&limits) {
             // By memif a device that has no time lets the sender wait.
             result.is_sender_limited &= !matches!(limit, Some(it) if it != Limit::Sender);
         }
+        self.series.limits = limits;
         self.stopped()
     }
 
@@ -272,7 +311,7 @@ impl Work<'_, '_> {
         let load_max = self.series.load_max;
         let search = ThroughputSearch {
             load_max,
-            load_min: load_max * LOWEST,
+            load_min: load_min(load_max, self.settings.throughput_s),
             width: self.settings.precision,
             duration: Duration::from_secs_f64(self.settings.throughput_s),
             repeats: REPEATS,
@@ -347,4 +386,9 @@ impl Work<'_, '_> {
     fn note(&mut self, note: String) {
         self.series.notes.push(note);
     }
+}
+
+/// The lowest load that is worth a trial of so many seconds.
+fn load_min(load_max: f64, seconds: f64) -> f64 {
+    (load_max * LOWEST).max(FRAMES_MIN / seconds).min(load_max / 10.0)
 }

@@ -179,6 +179,7 @@ impl<'a> Runner<'a> {
             device,
             latency: latency.filter(|it| !it.is_empty()).map(|it| histogram::summary(&it)),
             foreign: result.foreign.iter().sum(),
+            late_ns_max: result.streams.iter().map(|it| it.late_ns_max).max().unwrap_or(0),
         });
         self.progress.measured(&wire);
         Ok(())

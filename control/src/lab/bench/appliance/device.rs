@@ -30,6 +30,8 @@ pub struct Itself {
     place: Place,
     stacks: Vec<&'static Stack>,
     stack: &'static Stack,
+    /// Whose copies are expected, where not those of `stack`.
+    expected: Option<&'static Stack>,
     /// Of the last snapshot.
     epoch: u64,
     /// Sockets, state and log; removed at the end, after the process.
@@ -42,14 +44,19 @@ impl Itself {
     /// Errors: no such stack; it can't be started.
     pub fn start(names: &[String], cores: Vec<u16>, interrupt: &Interrupt) -> anyhow::Result<Self> {
         let stacks = if names.is_empty() { vec![&STACKS[0]] } else { chosen(names)? };
-        let dir = tempfile::Builder::new().prefix("linetap-bench-").tempdir();
+        let dir = tempfile::Builder::new().prefix("linetap-self-").tempdir();
         let dir = dir.context("a folder for the data plane's sockets can't be made")?;
         let is_mirroring = !names.is_empty();
         let place = Place { dir: dir.path().to_owned(), cores, is_mirroring };
         let first = place.load(&STACKS[0], 0, 1)?.snapshot;
         let mut measured = Measured::start(dir.path(), interrupt)?;
         measured.apply(first)?;
-        Ok(Self { measured, place, stacks, stack: &STACKS[0], epoch: 1, _dir: dir })
+        Ok(Self { measured, place, stacks, stack: &STACKS[0], expected: None, epoch: 1, _dir: dir })
+    }
+
+    /// Has copies held against those of another stack: to see that they are looked at.
+    pub fn expect(&mut self, name: &str) {
+        self.expected = named(name);
     }
 
     /// The other ends of its ports, for the setup of the traffic; plans name them by their places here.
@@ -82,13 +89,14 @@ impl Itself {
         } else {
             (place("lan"), place("wan"))
         };
-        let (vnis, sources): (Vec<u32>, Vec<[u16; 2]>) = stack.networks().into_iter().unzip();
-        let is_part = vnis.len() > 1 || !stack.copies_all();
-        let copies = (stack.sessions > 0).then(|| CopyPlan {
+        let expected = self.expected.unwrap_or(stack);
+        let (vnis, sources): (Vec<u32>, Vec<[u16; 2]>) = expected.networks().into_iter().unzip();
+        let is_part = vnis.len() > 1 || !expected.copies_all();
+        let copies = (expected.sessions > 0).then(|| CopyPlan {
             rx: place("tool"),
             udp_port: VXLAN_PORT,
             vnis,
-            len_max: Some(stack.copy_len_max()),
+            len_max: Some(expected.copy_len_max()),
             sources: if is_part { sources } else { Vec::new() },
         });
         Wiring {

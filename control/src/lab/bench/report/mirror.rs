@@ -58,6 +58,18 @@ fn line(series: &Series) -> Vec<String> {
     ]
 }
 
+/// Copies that are not what was mirrored: a sentence for each configuration that made some.
+pub fn faults(outcome: &Outcome) -> Vec<String> {
+    let fault = |series: &Series| {
+        let copies = || series.trials.iter().filter_map(|trial| trial.copies);
+        let wrong: u64 = copies().map(|it| it.corrupted).sum();
+        let all: u64 = wrong + copies().map(|it| it.received).sum::<u64>();
+        let title = series.title();
+        (wrong > 0).then(|| format!("{title}: {wrong} of {all} copies are not what was mirrored"))
+    };
+    outcome.series.iter().filter_map(fault).collect()
+}
+
 /// What was short in the trials at the lowest load that does not meet a goal.
 #[expect(clippy::float_cmp, reason = "loads are whole numbers, and the same one is meant")]
 pub fn limit(series: &Series, result: &GoalResult) -> Option<Limit> {

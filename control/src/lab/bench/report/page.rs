@@ -50,9 +50,11 @@ fn lead(outcome: &Outcome) -> String {
 fn notes(outcome: &Outcome) -> String {
     let of_series = |series: &Series| {
         let title = series.title();
-        series.notes.iter().map(|note| format!("{title}: {note}")).collect::<Vec<_>>()
+        figures::notes(series).iter().map(|note| format!("{title}: {note}")).collect::<Vec<_>>()
     };
-    let all = outcome.faults.clone().into_iter().chain(outcome.series.iter().flat_map(of_series));
+    let stopped = outcome.was_stopped.then(|| figures::STOPPED.to_owned());
+    let first = stopped.into_iter().chain(outcome.faults.clone());
+    let all = first.chain(outcome.series.iter().flat_map(of_series));
     let items: Vec<String> = all.map(|it| format!("<li>{}</li>", escape(&it))).collect();
     if items.is_empty() {
         return String::new();

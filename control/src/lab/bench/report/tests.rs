@@ -56,6 +56,7 @@ fn series(frames: &str, frame_len: f64, device: &Model) -> Series {
         device: None,
         latency: None,
         foreign: 0,
+        late_ns_max: 0,
     });
     Series {
         stack: String::new(),
@@ -177,6 +178,7 @@ fn outcome() -> Outcome {
         device: vec![("frames go".to_owned(), "from A to B".to_owned())],
         settings: settings(),
         series: vec![small, mixed, limited],
+        was_stopped: false,
         faults: Vec::new(),
     }
 }
