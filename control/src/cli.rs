@@ -5,6 +5,7 @@ mod devices;
 mod endpoint;
 mod apply;
 mod bench;
+mod capture;
 mod check;
 mod completion;
 mod descriptors;
@@ -67,6 +68,8 @@ enum Command {
     Replay(Box<replay::Replay>),
     /// Measure what a device between two ports carries without loss, and at what latency.
     Bench(Box<bench::Bench>),
+    /// Record what ports receive.
+    Capture(Box<capture::Capture>),
     /// Print what makes a shell complete these arguments.
     Completion(completion::Completion),
 }
@@ -151,6 +154,7 @@ pub fn run() -> ExitCode {
         Command::Tool(tool) => tool.run(),
         Command::Replay(replay) => replay.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Capture(capture) => capture.run(),
         Command::Completion(completion) => {
             completion.run();
             Ok(())

@@ -2,6 +2,7 @@
 //! done; [`process`] is the process `linetap-traffic` that does it.
 
 pub mod bench;
+pub(crate) mod captured;
 pub(crate) mod interfaces;
 mod interrupt;
 mod process;

@@ -40,6 +40,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_xstats_get",
     "rte_eth_xstats_get_names",
     "rte_get_tsc_hz",
+    "rte_mbuf_dyn_rx_timestamp_register",
     "rte_mempool_avail_count",
     "rte_mempool_free",
     "rte_pktmbuf_free_bulk",

@@ -36,7 +36,11 @@ mod witness;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod bgp;
+#[cfg(test)]
+mod capture_tool;
 #[cfg(test)]
 mod copies;
 #[cfg(test)]
@@ -53,6 +57,8 @@ mod neighbors;
 mod path_mtu;
 #[cfg(test)]
 mod policing;
+#[cfg(test)]
+mod replay;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]

@@ -205,7 +205,7 @@ impl Bench {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             dpdk: opened.1,
             command: env::args().collect(),
-            started: started.to_string(),
+            started: format!("{started:.0}"),
             elapsed_s: clock.elapsed().as_secs_f64(),
             host: Host::here(),
             cores: found.cores.clone(),

@@ -298,7 +298,7 @@ fn default_core() -> (Vec<u16>, Option<String>) {
         None => (
             vec![first],
             Some(format!(
-                "core {first} is the only one here: what else runs on it will be seen in the times; see --cores"
+                "this process may run on core {first} alone: what else does so will be seen in the times; see --cores"
             )),
         ),
     }

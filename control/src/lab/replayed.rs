@@ -45,16 +45,13 @@ pub(crate) fn to_text(report: &ReplayReport) -> String {
     };
     let stopped = if report.was_stopped { ", stopped" } else { "" };
     line("time", format!("{}, {loops}{stopped}", short_time(report.elapsed_ns)));
-    let each_second = |number| short(per_second(number, report.elapsed_ns));
-    line(
-        "rate",
-        format!(
-            "{}pps, {}b/s, {}b/s on the wire",
-            each_second(report.packets),
-            each_second(8 * report.bytes),
-            each_second(8 * report.wire_bytes)
-        ),
-    );
+    // What left in one burst has no rate.
+    if report.elapsed_ns > 0 {
+        let each_second = |number| short(per_second(number, report.elapsed_ns));
+        let [packets, bits, wire_bits] =
+            [report.packets, 8 * report.bytes, 8 * report.wire_bytes].map(each_second);
+        line("rate", format!("{packets}pps, {bits}b/s, {wire_bits}b/s on the wire"));
+    }
     if let Some(error) = timing_error(report).filter(|it| !it.is_empty()) {
         let Summary { p50, p99, p999, max, .. } = histogram::summary(&error);
         let [p50, p99, p999, max] = [p50, p99, p999, max].map(short_time);
@@ -87,7 +84,8 @@ fn bars(histogram: &Histogram<u64>) -> String {
         let len = usize::try_from(count * BAR_CHARS as u64 / most).unwrap_or(0);
         let len = if count > 0 { len.max(1) } else { 0 };
         let share = 100.0 * ratio(count, all);
-        let _ = writeln!(out, "<= {:>8} {share:>7.3} % {}", short_time(to), "#".repeat(len));
+        let row = format!("<= {:>8} {share:>7.3} % {}", short_time(to), "#".repeat(len));
+        let _ = writeln!(out, "{}", row.trim_end());
     }
     out
 }
@@ -186,7 +184,16 @@ mod tests {
 
     #[test]
     fn a_report_reads_like_this() {
-        insta::assert_snapshot!(to_text(&report()));
+        let want = "sent          1,000 frames, 1.00 MB, 1.02 MB on the wire\n\
+                    failed        3 frames: longer than the port's MTU\n\
+                    time          2.00 s, 2 loops, stopped\n\
+                    rate          500 pps, 4.00 Mb/s, 4.10 Mb/s on the wire\n\
+                    timing error  p50 90 ns, p99 9";
+        let text = to_text(&report());
+        assert!(text.starts_with(want), "{text}");
+        let burst = ReplayReport { elapsed_ns: 0, ..report() };
+        assert!(!to_text(&burst).contains("rate"));
+        assert!(text.lines().any(|line| line.starts_with("<=   128 ns  90.000 % #")), "{text}");
     }
 
     #[test]

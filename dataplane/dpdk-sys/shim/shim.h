@@ -14,6 +14,7 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_dyn.h>
 #include <rte_mempool.h>
 #include <rte_vect.h>
 #include <rte_version.h>
@@ -22,6 +23,7 @@
 static const uint64_t LT_TX_OFFLOAD_MULTI_SEGS = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 static const uint64_t LT_TX_OFFLOAD_MBUF_FAST_FREE = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 static const uint64_t LT_RX_OFFLOAD_SCATTER = RTE_ETH_RX_OFFLOAD_SCATTER;
+static const uint64_t LT_RX_OFFLOAD_TIMESTAMP = RTE_ETH_RX_OFFLOAD_TIMESTAMP;
 static const uint64_t LT_RSS_IP = RTE_ETH_RSS_IP;
 static const uint64_t LT_RSS_TCP = RTE_ETH_RSS_TCP;
 static const uint64_t LT_RSS_UDP = RTE_ETH_RSS_UDP;
@@ -64,6 +66,10 @@ unsigned int lt_available(const struct rte_mempool *pool);
 int lt_errno(void);
 /* Link without waiting: 0 and whether it is up and its speed in Mb/s (0 unknown), or a negative errno. */
 int lt_link(uint16_t port, int *up, uint32_t *speed_mbps);
+
+/* Frames that the packet sockets of net_af_packet on an interface of the kernel did not take since the last
+ * call, their rings being full; by one thread. */
+uint64_t lt_packet_drops(unsigned int interface);
 
 /* Called with each text that DPDK logs and its RTE_LOG level, on any thread. */
 typedef void (*lt_log_sink)(uint32_t level, const char *text, size_t len);

@@ -6,6 +6,7 @@ use crate::error::DriverError;
 use crate::handle::Handle;
 use crate::mempool::Mempool;
 use crate::port::PortConfig;
+use crate::timestamps;
 
 /// The key that makes Toeplitz symmetric: both directions of a flow hash alike, so that one worker
 /// sees them both (S. Woo and K. Park, "Scalable TCP Session Monitoring with Symmetric RSS").
@@ -24,6 +25,10 @@ pub(crate) fn configure(
     conf.rxmode.mtu = config.mtu.unwrap_or(0).into();
     if config.scatter {
         conf.rxmode.offloads |= info.rx_offload_capa & dpdk_sys::LT_RX_OFFLOAD_SCATTER;
+    }
+    if config.timestamps && info.rx_offload_capa & dpdk_sys::LT_RX_OFFLOAD_TIMESTAMP != 0 {
+        timestamps::register(handle)?;
+        conf.rxmode.offloads |= dpdk_sys::LT_RX_OFFLOAD_TIMESTAMP;
     }
     let hashes = dpdk_sys::LT_RSS_IP | dpdk_sys::LT_RSS_TCP | dpdk_sys::LT_RSS_UDP;
     let hashes = hashes & info.flow_type_rss_offloads;

@@ -12,6 +12,7 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::prctl::set_timerslack;
 use nix::unistd::Pid;
 
+use crate::clock::Moment;
 use crate::error::{DriverError, words};
 use crate::logging;
 use crate::memory::Memory;
@@ -49,12 +50,14 @@ impl Eal {
         let arguments = arguments(config, &allowed_cores());
         let refused = |cause| DriverError::Eal { cause, arguments: arguments.join(" ") };
         logging::install().map_err(|errno| refused(words(errno)))?;
+        let began = Moment::now();
         let (status, said) = logging::explain(|| start(&arguments));
         if status < 0 {
             // SAFETY: reads a number of the calling thread.
             let errno = unsafe { dpdk_sys::lt_errno() };
             return Err(refused(said.unwrap_or_else(|| words(errno))));
         }
+        began.measure();
         Ok(Self { memory: config.memory, lost_pools: Cell::new(0), _one_thread: PhantomData })
     }
 

@@ -273,6 +273,7 @@ fn start(
         // address (RFC 4861 §7.2.1).
         all_multicast: plan.kernel.is_some(),
         scatter: plan.scatter,
+        timestamps: false,
         rx_queues: plan.rx_queues,
         tx_queues: plan.tx_queues,
         pooled_tx_queues: plan.pooled_tx_queues,

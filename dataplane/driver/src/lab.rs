@@ -15,6 +15,7 @@ use crate::plan::{DESCRIPTORS, ETHERNET_LEN_MAX, frame_buffer_bytes, kept_by, qu
 use crate::port::{Port, PortConfig};
 use crate::queue::{RxQueue, TxQueue};
 use crate::running::RunningPort;
+use crate::timestamps;
 
 /// Bursts that one worker has in hand at most: received, being sent.
 const BURSTS_IN_HAND: usize = 4;
@@ -158,6 +159,7 @@ fn start(
         promiscuous: true,
         rx_queues: queues_of(&plan.device).unwrap_or(wanted).min(abilities.rx_queues_max),
         tx_queues: wanted.min(abilities.tx_queues_max),
+        timestamps: timestamps::are_told_by(&abilities.driver),
         rx_descriptors: DESCRIPTORS,
         tx_descriptors: DESCRIPTORS,
         ..PortConfig::default()

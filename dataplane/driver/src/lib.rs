@@ -32,6 +32,7 @@ mod queue;
 mod running;
 pub mod spreading;
 mod tap;
+mod timestamps;
 mod tools;
 
 pub use clock::TscClock;

@@ -5,12 +5,14 @@
 use core::fmt;
 use core::hint;
 use core::mem::ManuallyDrop;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::slice;
 use core::sync::atomic::{AtomicU16, Ordering};
 
 use dpdk_sys::rte_mbuf;
 use engine::burst::Burst;
+
+use crate::timestamps;
 
 /// One frame in one or more segments, owned: dropping it gives every segment back to its pool.
 ///
@@ -239,6 +241,16 @@ impl engine::port::Mbuf for Mbuf {
     #[inline]
     fn segments(&self) -> impl Iterator<Item = &[u8]> {
         Segments { next: Some(self.raw()) }
+    }
+
+    #[inline]
+    fn time_ns(&self) -> Option<u64> {
+        let raw = self.raw();
+        let offset = timestamps::offset(raw.ol_flags)?;
+        // SAFETY: DPDK has put eight bytes of its own at this place within the header.
+        let field = unsafe { ptr::from_ref(raw).cast::<u8>().add(offset) };
+        // SAFETY: as above; the flag says that the driver wrote them.
+        Some(unsafe { field.cast::<u64>().read_unaligned() })
     }
 
     #[inline]

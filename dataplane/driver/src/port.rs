@@ -60,6 +60,8 @@ pub struct PortConfig {
     pub chains: bool,
     /// Spread frames over several buffers when they are larger than one.
     pub scatter: bool,
+    /// Have frames tell when they were received, where the device knows by the system's clock.
+    pub timestamps: bool,
     /// Receive queues.
     pub rx_queues: u16,
     /// Transmit queues.

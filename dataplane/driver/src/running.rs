@@ -164,6 +164,17 @@ impl RunningPort {
         })
     }
 
+    /// Frames that the kernel did not hand over since the last call, because the rings of the port's packet sockets
+    /// were full; `None` of devices other than `net_af_packet`. Cost: two system calls for each queue.
+    pub fn packet_drops(&self) -> Option<u64> {
+        let is_meant = self.abilities.driver == "net_af_packet";
+        is_meant.then(|| {
+            // SAFETY: asks the kernel about sockets of this process; one thread at a time has this handle, and the
+            // lab's ports are all one thread's.
+            unsafe { dpdk_sys::lt_packet_drops(self.abilities.interface_index) }
+        })
+    }
+
     /// The driver's own counters that are not zero. Cost: may ask the device.
     pub fn xstats(&self) -> Vec<(String, u64)> {
         let port = self.handle.port;

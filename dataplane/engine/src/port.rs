@@ -58,7 +58,7 @@ pub trait Mbuf: Sized + Debug {
     #[must_use]
     fn again(&mut self) -> Self;
 
-    /// When the frame was captured, in nanoseconds, where it tells: frames of a device do not, and came
+    /// When the frame was captured, in nanoseconds, where it tells: frames of most devices do not, and came
     /// when they were received.
     #[inline]
     fn time_ns(&self) -> Option<u64> {

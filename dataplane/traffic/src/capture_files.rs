@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -121,8 +121,9 @@ impl Files {
         let Some(current) = &mut self.current else { return Err(io::ErrorKind::NotFound.into()) };
         if let Err(error) = current.file.write_all(blocks) {
             if current.names.is_some() {
-                // Its end is a whole block again.
+                // Its end is a whole block again, and what may still be written goes there.
                 let _ = current.file.set_len(current.len);
+                let _ = current.file.seek(SeekFrom::Start(current.len));
             }
             return Err(error);
         }

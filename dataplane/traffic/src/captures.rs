@@ -31,6 +31,10 @@ pub struct Captures {
     gaps: Gaps,
 }
 
+/// So many files are open at once before their frames come: of more, only the time of the first is known until
+/// then.
+const OPEN_MAX: usize = 64;
+
 /// An open file.
 struct Capture {
     reader: CaptureReader<Box<dyn Read + Send>>,
@@ -64,6 +68,9 @@ impl Captures {
                 self.pull(at)?;
             }
             if let Some(Reverse((timestamp_ns, at))) = self.heads.pop() {
+                if self.open.get(at).is_none_or(Option::is_none) {
+                    self.open_again(at)?;
+                }
                 self.present = Some(at);
                 return Ok(Some(self.gaps.before(timestamp_ns)));
             }
@@ -111,22 +118,48 @@ impl Captures {
         if self.joining == Joining::Concatenated {
             self.gaps.end_stretch();
         }
-        while let Some(file) = self.files.get(self.next) {
+        while self.next < self.files.len() {
             let at = self.next;
             self.next += 1;
-            let reader = compressed::open(file).map_err(|error| Damage {
-                frames: 0,
-                sentence: format!("{}: it can't be opened: {error}", file.display()),
-            })?;
-            if let Some(slot) = self.open.get_mut(at) {
-                *slot = Some(Capture { reader: CaptureReader::new(reader), frame: 0 });
-            }
+            self.open(at)?;
             self.pull(at)?;
             if self.joining == Joining::Concatenated {
                 break;
             }
+            if self.open.iter().flatten().count() > OPEN_MAX && self.is_regular(at) {
+                self.close(at);
+            }
         }
         Ok(())
+    }
+
+    fn open(&mut self, at: usize) -> Result<(), Damage> {
+        let path = self.files.get(at).map_or(Path::new(""), PathBuf::as_path);
+        let reader = compressed::open(path).map_err(|error| Damage {
+            frames: 0,
+            sentence: format!("{}: it can't be opened: {error}", path.display()),
+        })?;
+        if let Some(slot) = self.open.get_mut(at) {
+            *slot = Some(Capture { reader: CaptureReader::new(reader), frame: 0 });
+        }
+        Ok(())
+    }
+
+    /// Opens a file whose first frame is the next one, and moves to that.
+    fn open_again(&mut self, at: usize) -> Result<(), Damage> {
+        self.open(at)?;
+        self.pull(at)?;
+        // It is not to come once more.
+        self.heads.retain(|Reverse((_, other))| *other != at);
+        if self.open.get(at).is_some_and(Option::is_some) {
+            return Ok(());
+        }
+        let sentence = format!("{}: it was changed while it was read", self.name(at));
+        Err(Damage { frames: 0, sentence })
+    }
+
+    fn is_regular(&self, at: usize) -> bool {
+        self.files.get(at).is_some_and(|file| is_regular(file).unwrap_or(false))
     }
 
     /// Moves a file to its next frame, or closes it.
@@ -193,3 +226,6 @@ fn sentence(error: &CaptureError, frames: u64) -> String {
         "at byte {offset}, behind frame {frames}: {fault}; --until-damage sends what comes before it"
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -272,8 +272,9 @@ impl Player {
         if self.splitter.as_ref().is_some_and(|splitter| !splitter.is_sent(number)) {
             return Ok(false);
         }
-        let len = self.rewriter.len_of(captures.frame());
-        if !self.sieve.passes(len) {
+        let frame = captures.frame();
+        let len = self.rewriter.len_of(frame);
+        if !self.sieve.passes(len, self.rewriter.is_tagged_after(frame)) {
             if self.sieve.leaves_out {
                 return Ok(false);
             }

@@ -12,8 +12,8 @@ const BLOCK_BYTES: usize = 1 << 20;
 /// Blocks that are full before they are asked for.
 const BLOCKS_MAX: usize = 4;
 /// So many bytes of a file are asked of the disk at a time.
-const ADVICE_BYTES: u64 = 4 << 20;
-/// So far before its bytes are read.
+const PIECE_BYTES: u64 = 1 << 20;
+/// So far before its bytes are read, at most.
 const ADVANCE_BYTES: u64 = 32 << 20;
 
 /// What a thread of its own reads (and decompresses) in advance, four blocks of 1 MiB. Errors: no thread
@@ -70,8 +70,9 @@ impl Read for ReadAhead {
     }
 }
 
-/// A file whose next 32 MiB the kernel is told to fetch, without a copy and without a thread: its pages
-/// are in memory before they are read, as far as the disk keeps up.
+/// A file whose next bytes the kernel is told to fetch, without a copy and without a thread: they are in
+/// memory before they are read, as far as the disk keeps up. As many again as were read are asked for, up to 32 MiB:
+/// of a thousand open files, only those that are read take memory.
 #[derive(Debug)]
 pub struct Fetched {
     file: File,
@@ -87,16 +88,15 @@ impl Fetched {
         fetched
     }
 
+    /// Asks for a piece, if there is one to be asked for.
     fn ask(&mut self) {
-        while self.asked < self.read + ADVANCE_BYTES {
-            let (at, len) = (self.asked.cast_signed(), ADVICE_BYTES.cast_signed());
-            // Advice that is refused changes nothing but the speed.
+        let wanted = self.read.saturating_add(self.read.clamp(PIECE_BYTES, ADVANCE_BYTES));
+        while self.asked < wanted {
+            let (at, len) = (self.asked.cast_signed(), PIECE_BYTES.cast_signed());
             let advice = PosixFadviseAdvice::POSIX_FADV_WILLNEED;
-            if posix_fadvise(&self.file, at, len, advice).is_err() {
-                self.asked = u64::MAX;
-                return;
-            }
-            self.asked += ADVICE_BYTES;
+            // Advice that is refused changes nothing but the speed.
+            let is_taken = posix_fadvise(&self.file, at, len, advice).is_ok();
+            self.asked = if is_taken { self.asked + PIECE_BYTES } else { u64::MAX };
         }
     }
 }
@@ -105,9 +105,7 @@ impl Read for Fetched {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(into)?;
         self.read += read as u64;
-        if self.asked < self.read.saturating_add(ADVANCE_BYTES - ADVICE_BYTES) {
-            self.ask();
-        }
+        self.ask();
         Ok(read)
     }
 }

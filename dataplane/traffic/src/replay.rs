@@ -44,7 +44,8 @@ pub struct Reading {
     /// Leave out, and count, frames that no port can send: shorter than an Ethernet header, or longer
     /// than `frame_len_max`.
     pub leave_out: bool,
-    /// The longest frame that the ports carry, in bytes without the checksum; `None`: not known.
+    /// The longest frame that the ports carry, in bytes without the checksum; an outermost 802.1Q tag comes on top,
+    /// as kernels and devices have it. `None`: not known.
     pub frame_len_max: Option<u32>,
     /// Begin at once, without reading regular files to their end first: totals are not known, and what
     /// is wrong is found on the way.

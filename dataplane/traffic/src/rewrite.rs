@@ -88,6 +88,19 @@ impl Rewriter {
         }
     }
 
+    /// True when a frame will have an outermost 802.1Q tag.
+    #[inline]
+    pub fn is_tagged_after(&self, frame: &[u8]) -> bool {
+        let at = match self.vlan {
+            Some(VlanRewrite::Push { ether_type, .. }) if is_ethernet(frame) => {
+                return ether_type == ethertype::VLAN;
+            }
+            Some(VlanRewrite::Pop) if has_tag(frame) => ethernet::ADDRESSES_LEN + vlan::TAG_LEN,
+            _ => ethernet::ADDRESSES_LEN,
+        };
+        u16_at(frame, at) == ethertype::VLAN
+    }
+
     /// Puts a frame, changed, in place of what is in `to`; what `layers` say of it changes with it. `side`
     /// is 0 for a client's frames and 1 for a server's, `loop_number` counts from 0. Any content is taken
     /// as far as it goes. Cost: a copy, and some hundred instructions; allocates until `to` has held the
@@ -195,10 +208,12 @@ impl Rewriter {
         }
     }
 
-    /// The addresses of an IPv4 header, and its checksum; how the pseudo-header changes with them.
+    /// The addresses of an IPv4 header, and its checksum; how the pseudo-header changes with them: that has
+    /// the last destination, which with a source route that is not done is not the one in front.
     #[inline]
     fn ipv4_addresses(&self, packet: &mut [u8], loop_number: u64) -> Difference {
         let mut difference = Difference::default();
+        let is_underway = is_source_routed(packet);
         let Some(header) = packet.first_chunk_mut::<{ ipv4::HEADER_LEN }>() else {
             return difference;
         };
@@ -208,9 +223,16 @@ impl Rewriter {
         }
         let new =
             [fixed.src(), fixed.dst()].map(|old| self.addresses.v4(old.octets(), loop_number));
-        difference.add(&header[12..], new.as_flattened());
-        header[12..].copy_from_slice(new.as_flattened());
-        difference.apply(header, 10);
+        let all = new.as_flattened();
+        let mut of_header = Difference::default();
+        of_header.add(&header[12..], all);
+        if is_underway {
+            difference.add(&header[12..16], &all[..4]);
+        } else {
+            difference = of_header;
+        }
+        header[12..].copy_from_slice(all);
+        of_header.apply(header, 10);
         difference
     }
 
@@ -348,6 +370,25 @@ fn addresses_of(packet: &[u8], is_v6: bool) -> Addresses {
         }
         (true, ..) => Addresses::V6 { src: Ipv6Addr::UNSPECIFIED, dst: Ipv6Addr::UNSPECIFIED },
         (false, ..) => Addresses::V4 { src: Ipv4Addr::UNSPECIFIED, dst: Ipv4Addr::UNSPECIFIED },
+    }
+}
+
+/// True for an IPv4 packet with a source route that is not done (RFC 791 §3.1).
+#[inline]
+fn is_source_routed(packet: &[u8]) -> bool {
+    const OPTION_END: u8 = 0;
+    const OPTION_NONE: u8 = 1;
+    const LOOSE_ROUTE: u8 = 131;
+    const STRICT_ROUTE: u8 = 137;
+    let end = packet.first().map_or(0, |first| usize::from(first & 0x0f) * 4);
+    let mut options = packet.get(ipv4::HEADER_LEN..end).unwrap_or_default();
+    loop {
+        options = match *options {
+            [OPTION_NONE, ref rest @ ..] => rest,
+            [LOOSE_ROUTE | STRICT_ROUTE, len, pointer, ..] => return pointer < len,
+            [OPTION_END, ..] | [] | [_] => return false,
+            [_, len, ..] => options.get(usize::from(len).max(2)..).unwrap_or_default(),
+        };
     }
 }
 

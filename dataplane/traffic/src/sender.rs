@@ -20,7 +20,7 @@ use crate::timing::{Coarse, TimingErrors};
 /// Frames that are offered to a port at once at most.
 const OUT_MAX: usize = 64;
 /// Frames that are due within the time that was given may be sent so much later.
-const GRACE_NS: u64 = 10_000_000;
+const GRACE_NS: u64 = 1_000_000_000;
 
 /// What a worker tells while it sends. Written by it alone.
 #[derive(Debug, Default)]

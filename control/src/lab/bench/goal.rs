@@ -27,7 +27,7 @@ pub struct Goal {
     pub duration_sum: Duration,
 }
 
-/// What the trials at a load say (RFC 9971 §4.8.2).
+/// What the trials at a load say (RFC 9971 §4.7.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// Whatever comes, the goal is met.

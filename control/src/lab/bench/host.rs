@@ -7,6 +7,26 @@ use std::thread;
 use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
 
+/// Arguments of the kernel that make it faster, slower or quieter: beginnings of their names.
+const TUNING: [&str; 16] = [
+    "amd_",
+    "clocksource",
+    "default_hugepagesz",
+    "hugepage",
+    "idle",
+    "intel_",
+    "iommu",
+    "isolcpus",
+    "mitigations",
+    "nohz",
+    "nosmt",
+    "preempt",
+    "processor.",
+    "rcu_nocb",
+    "transparent_hugepage",
+    "tsc",
+];
+
 /// The machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -22,7 +42,7 @@ pub struct Host {
     pub memory_mib: u64,
     /// Hugepages that there are, with their size: `64 × 2048 kB`.
     pub hugepages: String,
-    /// What the kernel was started with.
+    /// What the kernel was started with, as far as results depend on it.
     pub kernel_arguments: String,
     /// A hypervisor is below.
     pub is_virtual: bool,
@@ -47,11 +67,17 @@ impl Host {
             cores: thread::available_parallelism().map_or(1, Into::into),
             memory_mib: kib / 1024,
             hugepages: format!("{} × {}", of_memory("HugePages_Total"), of_memory("Hugepagesize")),
-            kernel_arguments: text("/proc/cmdline").trim().to_owned(),
+            kernel_arguments: tuning(&text("/proc/cmdline")),
             is_virtual: field(&cpu, "flags")
                 .is_some_and(|it| it.split(' ').any(|flag| flag == "hypervisor")),
         }
     }
+}
+
+/// Of a command line of the kernel, what is of [`TUNING`].
+fn tuning(command_line: &str) -> String {
+    let is_tuning = |it: &&str| TUNING.iter().any(|name| it.starts_with(name));
+    command_line.split_whitespace().filter(is_tuning).collect::<Vec<_>>().join(" ")
 }
 
 /// The value behind `key:` in a file of /proc.
@@ -85,6 +111,12 @@ mod tests {
         let host = Host::here();
         assert!(!host.kernel.is_empty() && host.cores > 0 && host.memory_mib > 0, "{host:?}");
         assert!(!host.hugepages.starts_with(' '), "{host:?}");
+    }
+
+    #[test]
+    fn of_the_kernels_arguments_those_are_kept_that_matter() {
+        let line = "root=/dev/sda1 isolcpus=1-3 quiet nohz_full=1-3 secret=x mitigations=off\n";
+        assert_eq!(tuning(line), "isolcpus=1-3 nohz_full=1-3 mitigations=off");
     }
 
     #[test]

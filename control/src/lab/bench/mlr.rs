@@ -39,7 +39,7 @@ pub struct Search {
     pub trials_max: usize,
 }
 
-/// What was found for a goal (RFC 9971 §4.9.4).
+/// What was found for a goal (RFC 9971 §4.8.4).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GoalResult {
     /// The goal.
@@ -99,7 +99,7 @@ struct State<'a> {
     start: Whole,
 }
 
-/// The relevant bounds of a goal (RFC 9971 §4.9.1, §4.9.2), as far as they are there.
+/// The relevant bounds of a goal (RFC 9971 §4.8.1, §4.8.2), as far as they are there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Bounds {
     lower: Option<Whole>,

@@ -21,19 +21,23 @@ use super::runner::{Runner, Top};
 use super::sizes::FrameSizes;
 use super::soak::soak;
 use super::throughput::ThroughputSearch;
-use super::trial::{Counted, TrialError};
-use crate::lab::units::short_time;
+use super::trial::{Counted, TrialError, Trials as _};
 use crate::lab::{Interrupt, TrafficProcess};
 
 /// How long the generator is let go to see what it can.
 const TOP: Duration = Duration::from_secs(1);
 /// A search goes so far beyond what the generator sent by itself: to see that there is no more.
 const MARGIN: f64 = 1.05;
+/// From one frame per second to more than any wire carries.
+const DOUBLINGS_MAX: u32 = 36;
 /// The lowest load of a search, as a part of the highest.
 const LOWEST: f64 = 1e-4;
+/// A final trial has so many frames at least, unless a tenth of the highest load has fewer: a small part that is
+/// lost of fewer would not show.
+const FRAMES_MIN: f64 = 1000.0;
 /// A search ends after so many trials.
 const TRIALS_MAX: usize = 3000;
-/// The two loss ratios that everybody asks for (RFC 9971 §2.4).
+/// The two loss ratios that everybody asks for (RFC 9971 §2.5).
 const NDR: f64 = 0.0;
 const PDR: f64 = 0.005;
 /// Up to so much loss a trial of the throughput is repeated, as often as this.
@@ -60,9 +64,6 @@ pub struct Bench<'a> {
     /// What is asked for.
     pub settings: &'a Settings,
 }
-
-/// A frame that was sent later than due by so much was kept waiting by something else than its port.
-const LATE_NS_MAX: u64 = 1_000_000;
 
 /// What there is at the end, and why there is not more.
 type Ended = (Vec<Series>, Result<(), TrialError>);
@@ -146,8 +147,6 @@ impl Bench<'_> {
         };
         let done = work.all(sizes, device);
         series.trials = runner.records;
-        let late = late(series);
-        series.notes.extend(late);
         series.notes.extend(runner.faults);
         done
     }
@@ -203,6 +202,7 @@ impl Work<'_, '_> {
             return Err(TrialError::Failed(why));
         }
         self.range(sizes, &top);
+        self.reach()?;
         for method in Method::ALL {
             if !self.settings.methods.contains(&method) {
                 continue;
@@ -254,6 +254,26 @@ impl Work<'_, '_> {
         }
     }
 
+    /// Doubles the highest load until something is lost or not sent: a generator that is let go may be slower than
+    /// one that is paced, where its port makes it wait. Not where the load was asked for.
+    fn reach(&mut self) -> Result<(), TrialError> {
+        if self.settings.load_max.is_some() {
+            return Ok(());
+        }
+        let line = self.series.line_rate.unwrap_or(f64::INFINITY);
+        for _ in 0..DOUBLINGS_MAX {
+            if self.series.load_max >= line {
+                break;
+            }
+            let trial = self.runner.run(self.series.load_max, TOP)?;
+            if trial.wire.lost() > 0 {
+                break;
+            }
+            self.series.load_max = (self.series.load_max * 2.0).min(line);
+        }
+        Ok(())
+    }
+
     fn mlr(&mut self) -> Result<(), TrialError> {
         let settings = self.settings;
         let final_duration = Duration::from_secs_f64(settings.mlr_s);
@@ -276,7 +296,7 @@ impl Work<'_, '_> {
             goals.push(goal("copies PDR", Counted::Copies, PDR));
         }
         let load_max = self.series.load_max;
-        let load_min = load_max * LOWEST;
+        let load_min = load_min(load_max, settings.mlr_s);
         let search = Search { goals, load_max, load_min, trials_max: TRIALS_MAX };
         self.series.goals = search.run(self.runner)?;
         self.series.trials.clone_from(&self.runner.records);
@@ -293,7 +313,7 @@ impl Work<'_, '_> {
         let load_max = self.series.load_max;
         let search = ThroughputSearch {
             load_max,
-            load_min: load_max * LOWEST,
+            load_min: load_min(load_max, self.settings.throughput_s),
             width: self.settings.precision,
             duration: Duration::from_secs_f64(self.settings.throughput_s),
             repeats: REPEATS,
@@ -370,13 +390,7 @@ impl Work<'_, '_> {
     }
 }
 
-/// What to say where the senders were not always there when frames were due.
-fn late(series: &Series) -> Option<String> {
-    let undisturbed = series.trials.iter().filter(|it| it.load.is_some() && it.wire.unsent() == 0);
-    let late = undisturbed.map(|it| it.late_ns_max).max().filter(|&it| it > LATE_NS_MAX)?;
-    Some(format!(
-        "frames were sent up to {} late: something else ran on the sender's core, which makes results worse than \
-         the device is",
-        short_time(late)
-    ))
+/// The lowest load that is worth a trial of so many seconds.
+fn load_min(load_max: f64, seconds: f64) -> f64 {
+    (load_max * LOWEST).max(FRAMES_MIN / seconds).min(load_max / 10.0)
 }

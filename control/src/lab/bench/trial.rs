@@ -36,7 +36,7 @@ pub struct Counts {
 
 impl Counts {
     /// Frames that should have come and did not; those that were never sent are among them, for the
-    /// duration is not stretched until all are (RFC 9971 §3.4.1).
+    /// duration is not stretched until all are (RFC 9971 §4.5.5).
     pub fn lost(&self) -> u64 {
         self.intended.max(self.sent).saturating_sub(self.received)
     }

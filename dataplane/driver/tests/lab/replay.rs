@@ -215,3 +215,46 @@ fn nothing_is_sent_of_captures_with_faults() {
     assert_eq!((report.packets, report.faults.len()), (99, 1), "{report:?}");
     assert_eq!(scene.finish(1)[0].len(), 99);
 }
+
+#[test]
+fn at_top_speed_too_it_stops_and_is_limited_in_time() {
+    for room in [LOADED, STREAMED] {
+        let (folder, mut process) = (tempfile::tempdir().unwrap(), Process::start());
+        let mut setup = setup(&["net_null0"]);
+        setup.frames = room;
+        let opened = process.ask(&Request::Open(setup));
+        assert!(matches!(opened, Event::Opened { .. }), "{opened:?}");
+        let mut scene = Scene { folder, process };
+        let file = scene.capture(&frames(3000));
+        let endless = ReplayPlan { loops: None, ..plan(file, Timing::Top) };
+        scene.process.tell(&Request::Replay(Box::new(endless.clone())));
+        let progress = scene.process.hear();
+        let Event::ReplayProgress(progress) = progress else { panic!("{progress:?}") };
+        assert!(progress.packets > 3000 && progress.loops > 0, "{progress:?}");
+        scene.process.tell(&Request::Stop);
+        let began = Instant::now();
+        let report = scene.report();
+        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+        assert!(report.was_stopped && report.packets >= progress.packets, "{report:?}");
+        let report = scene.run(ReplayPlan { duration_ns: Some(50_000_000), ..endless });
+        assert!(!report.was_stopped && report.packets > 3000, "{report:?}");
+        assert!((10_000_000..100_000_000).contains(&report.elapsed_ns), "{report:?}");
+        scene.finish(0);
+    }
+}
+
+#[test]
+fn what_has_no_port_is_refused_and_the_next_is_sent() {
+    let mut scene = Scene::new(1, LOADED);
+    let file = scene.capture(&frames(10));
+    let good = plan(file, Timing::Top);
+    let split = Some(Split { port: 0, by: SplitBy::Ports });
+    let wrong = [ReplayPlan { port: 1, ..good.clone() }, ReplayPlan { split, ..good.clone() }];
+    for (plan, word) in wrong.into_iter().zip(["no port 1", "two ports"]) {
+        let refused = scene.process.ask(&Request::Replay(Box::new(plan)));
+        let Event::Refused(faults) = refused else { panic!("{refused:?}") };
+        assert!(faults[0].contains(word), "{faults:?}");
+    }
+    assert_eq!(scene.run(good).packets, 10);
+    assert_eq!(scene.finish(1)[0].len(), 10);
+}

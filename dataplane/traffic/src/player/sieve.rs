@@ -1,6 +1,6 @@
 //! Which frames can be sent, and what is said of the others.
 
-use engine::wire::ethernet;
+use engine::wire::{ethernet, vlan};
 
 use crate::replay::ReplayPlan;
 use crate::schedule::Schedule;
@@ -29,10 +29,11 @@ impl Sieve {
         }
     }
 
-    /// True for a frame that can be sent: `len` bytes, after rewriting.
+    /// True for a frame that can be sent: `len` bytes after rewriting, with a tag that counts for nothing.
     #[inline]
-    pub(super) fn passes(&self, len: usize) -> bool {
-        (ethernet::HEADER_LEN..=self.len_max).contains(&len)
+    pub(super) fn passes(&self, len: usize, is_tagged: bool) -> bool {
+        let counted = if is_tagged { len.saturating_sub(vlan::TAG_LEN) } else { len };
+        len >= ethernet::HEADER_LEN && counted <= self.len_max
     }
 
     /// Why a frame can't be sent.

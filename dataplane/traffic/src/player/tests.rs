@@ -165,8 +165,10 @@ fn what_can_not_be_sent_is_told_or_left_out() {
     lax.reading.leave_out = true;
     assert_eq!(both_ways(&lax), [(0, 1), (3, 4), (5, 6)]);
     assert_eq!(Player::open(&lax).unwrap().totals().unwrap().left_out, 4);
-    // Grown by a tag, the longest is too long.
+    // Grown by an 802.1Q tag, the longest may be sent; by any other, it is too long.
     lax.rewrites.vlan = Some(VlanRewrite::Push { vlan: 7, ether_type: 0x8100 });
+    assert_eq!(both_ways(&lax), [(0, 1), (3, 4), (5, 6)]);
+    lax.rewrites.vlan = Some(VlanRewrite::Push { vlan: 7, ether_type: 0x88a8 });
     assert_eq!(both_ways(&lax), [(0, 1), (3, 4)]);
     lax.limit = Some(0);
     lax.reading.frame_len_max = Some(9);

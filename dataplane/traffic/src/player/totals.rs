@@ -102,7 +102,7 @@ pub(super) fn scan(captures: &mut Captures, rules: &Rules<'_>, mut schedule: Sch
             continue;
         }
         let len = rules.rewriter.len_of(frame);
-        if !rules.sieve.passes(len) {
+        if !rules.sieve.passes(len, rules.rewriter.is_tagged_after(frame)) {
             scan.totals.left_out += 1;
             unsendable.tell(|| rules.sieve.sentence(&captures.place(), len));
             continue;

@@ -32,6 +32,8 @@ fn rewritten(rewrites: &Rewrites, frame: &[u8], side: usize, loop_number: u64) -
     rewriter.rewrite(frame, &mut layers, side, loop_number, &mut to);
     assert_eq!(layers, Layers::of(&to), "what is known of a frame changes with it");
     assert_eq!(to.len(), rewriter.len_of(frame));
+    let is_tagged = to.len() >= 14 && to[12..14] == [0x81, 0];
+    assert_eq!(rewriter.is_tagged_after(frame), is_tagged);
     to
 }
 
@@ -343,6 +345,29 @@ fn a_route_that_is_not_done_has_another_destination_in_the_checksum() {
     let src = new[22..38].first_chunk::<16>().copied().unwrap();
     let sum = checksum::sum([src, far].as_flattened()) + checksum::sum(&new[78..]);
     assert_eq!(checksum::finish(sum + 17 + 40), 0);
+}
+
+#[test]
+fn a_source_route_that_is_not_done_has_another_destination_in_the_checksum() {
+    let far = [10, 9, 9, 9];
+    // The options: nothing, then a loose source route of one hop, at its beginning or at its end.
+    for (pointer, last) in [(4, far), (8, [10, 2, 0, 2])] {
+        let mut udp = segment(40);
+        udp[6..8].fill(0);
+        let sum = checksum::sum(&[10, 1, 0, 1]) + checksum::sum(&last) + checksum::sum(&udp);
+        udp[6..8].copy_from_slice(&checksum::finish(sum + 17 + 40).to_be_bytes());
+        let mut packet = ipv4(17, 0, &[]);
+        packet.extend([1, 131, 7, pointer]);
+        packet.extend(far);
+        packet.extend(&udp);
+        packet[0] = 0x47;
+        packet[3] = 68;
+        let new = rewritten(&of_packets(), &ethernet_frame(0x0800, &packet), 0, 0);
+        assert_eq!(new[26..34], [172, 1, 0, 1, 172, 2, 0, 2]);
+        let last = if pointer == 4 { far } else { [172, 2, 0, 2] };
+        let sum = checksum::sum(&[172, 1, 0, 1]) + checksum::sum(&last) + checksum::sum(&new[42..]);
+        assert_eq!(checksum::finish(sum + 17 + 40), 0, "{pointer}");
+    }
 }
 
 #[test]

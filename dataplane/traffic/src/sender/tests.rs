@@ -136,7 +136,7 @@ fn at_top_speed_nothing_waits_and_no_errors_are_kept() {
 #[test]
 fn when_the_time_is_over_a_stuck_port_is_left_and_that_is_told() {
     let frames: Vec<_> = (0..200).map(|at| (at * 10, 0)).collect();
-    let faults = TxFaults { holds: Some(100), ..TxFaults::default() };
+    let faults = TxFaults { holds: Some(100), takes_ns: 10_000, ..TxFaults::default() };
     let limited = Manner { duration_ns: 1_000_000, ..TIMED };
     let (sent, _, _) = send(&frames, limited, faults);
     assert_eq!((sent.packets, sent.bytes, sent.is_cut), (100, 2000, true));

@@ -25,7 +25,7 @@ fn search(load_max: f64) -> Search {
     }
 }
 
-/// The goal of RFC 2544 (RFC 9971 §4.11.2).
+/// The goal of RFC 2544 (RFC 9971 §4.10.2).
 fn strict() -> Goal {
     Goal {
         exceed_ratio: 0.0,

@@ -12,7 +12,7 @@ pub const SENDER: &str =
     "the sending port took no more: the generator or the link is the limit, not the device";
 /// The bounds are too far apart, or one is missing.
 pub const IRREGULAR: &str =
-    "irregular (RFC 9971 §4.9.4): the search ended before its bounds were near enough";
+    "irregular (RFC 9971 §4.8.4): the search ended before its bounds were near enough";
 /// Somebody wanted no more.
 pub const STOPPED: &str = "it was stopped before its end: not everything was measured";
 /// There is no upper bound.
@@ -77,6 +77,23 @@ pub fn legend(outcome: &Outcome) -> Vec<String> {
         lines.push(format!("s  {SENDER}"));
     }
     lines
+}
+
+/// A frame that was sent later than due by so much was kept waiting by something else than its port.
+const LATE_NS_MAX: u64 = 1_000_000;
+
+/// What a reader must know of a series: what was noted, and what its trials show.
+pub fn notes(series: &Series) -> Vec<String> {
+    let undisturbed = series.trials.iter().filter(|it| it.load.is_some() && it.wire.unsent() == 0);
+    let late = undisturbed.map(|it| it.late_ns_max).max().filter(|&it| it > LATE_NS_MAX);
+    let told = late.map(|late| {
+        format!(
+            "frames were sent up to {} late: something else ran on the sender's core, and results may be worse \
+             than the device is",
+            time(late)
+        )
+    });
+    series.notes.iter().cloned().chain(told).collect()
 }
 
 /// A loss ratio in per cent; exactly none is told apart from hardly any.

@@ -50,7 +50,7 @@ fn lead(outcome: &Outcome) -> String {
 fn notes(outcome: &Outcome) -> String {
     let of_series = |series: &Series| {
         let title = series.title();
-        series.notes.iter().map(|note| format!("{title}: {note}")).collect::<Vec<_>>()
+        figures::notes(series).iter().map(|note| format!("{title}: {note}")).collect::<Vec<_>>()
     };
     let stopped = outcome.was_stopped.then(|| figures::STOPPED.to_owned());
     let first = stopped.into_iter().chain(outcome.faults.clone());

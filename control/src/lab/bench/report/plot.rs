@@ -40,6 +40,18 @@ impl Axis {
         Self { title: title.to_owned(), low: 0.0, high: top * step, is_log: false, ticks }
     }
 
+    /// From `low` to `high`, of which both are above 0 and some way apart.
+    pub(super) fn between(title: &str, low: f64, high: f64) -> Self {
+        let step = step((high - low) / TICKS);
+        let mut ticks = Vec::new();
+        let mut value = (low / step).ceil() * step;
+        while value <= high {
+            ticks.push((value, number(value)));
+            value += step;
+        }
+        Self { title: title.to_owned(), low, high, is_log: false, ticks }
+    }
+
     /// Powers of ten around `low` (above 0) to `high`; `show` tells what stands at each.
     pub(super) fn log(title: &str, low: f64, high: f64, show: impl Fn(f64) -> String) -> Self {
         let low = low.max(1e-12);
@@ -171,7 +183,7 @@ impl Plot {
     pub(super) fn svg(self) -> String {
         let mut svg = String::new();
         let (width, height, title) = (WIDTH, self.height, escape(&self.title));
-        let key: f64 = 20.0 * lines_of_key(&self.key);
+        let key: f64 = 20.0 * lines_of_key(&self.key) + 4.0;
         // Written to memory, which never fails.
         let _ = write!(
             svg,
@@ -227,7 +239,7 @@ impl Plot {
             #[expect(clippy::cast_precision_loss, reason = "a key has a few lines")]
             let (column, line) = ((at % KEY_COLUMNS) as f64, (at / KEY_COLUMNS) as f64);
             let across = LEFT + column * KEY_WIDTH;
-            let down = self.height + line * 20.0 + 4.0;
+            let down = self.height + line * 20.0 + 8.0;
             let (colour, name) = (colour % COLOURS, escape(name));
             let _ = write!(
                 out,

@@ -13,6 +13,9 @@ const PDR: usize = 1;
 const LOSSY: usize = 3;
 /// Beyond this percentile a curve has too few frames to say anything.
 const PERCENTILE_MAX: f64 = 99.999;
+/// A way of a search is shown around the load of its end.
+const PATH_LOW: f64 = 0.8;
+const PATH_HIGH: f64 = 1.25;
 /// Search paths have the height of a few lines.
 const PATH_HEIGHT: f64 = 220.0;
 
@@ -140,12 +143,13 @@ fn path(series: &Series) -> Option<String> {
     let of_search = series.trials.iter().filter(|it| is_search(&it.method));
     let trials: Vec<(f64, f64, Counts)> =
         of_search.filter_map(|it| Some((it.load?, it.duration_s, it.wire))).collect();
-    let highest = trials.iter().map(|it| it.0).reduce(f64::max)?;
+    let last = trials.last()?.0;
     #[expect(clippy::cast_precision_loss, reason = "there are some thousand")]
     let count = trials.len() as f64;
     let x = Axis::linear("trial", count);
-    let y = Axis::linear("Mpps offered", highest / 1e6);
-    let title = format!("The way of the search, {}", series.title());
+    // The first loads are far away from where it ends.
+    let y = Axis::between("Mpps offered", last * PATH_LOW / 1e6, last * PATH_HIGH / 1e6);
+    let title = format!("The way of the search, {} (loads beyond are at the edge)", series.title());
     let mut plot = Plot::new(&title, x, y, PATH_HEIGHT);
     let mut at = 0.0;
     for (load, duration_s, counts) in trials {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{STOPPED, grids, legend};
+use super::figures::{STOPPED, grids, legend, notes};
 use crate::lab::bench::outcome::Outcome;
 use crate::report::grid::{lines, table};
 
@@ -21,7 +21,8 @@ pub fn render(outcome: &Outcome) -> String {
         let _ = write!(text, "\n{}\n{}", grid.title, lines(&cells));
     }
     let notes = outcome.series.iter().flat_map(|series| {
-        series.notes.iter().map(move |note| format!("{}: {note}", series.title()))
+        let title = series.title();
+        notes(series).into_iter().map(move |note| format!("{title}: {note}"))
     });
     let stopped = outcome.was_stopped.then(|| STOPPED.to_owned());
     let notes: Vec<String> = legend(outcome).into_iter().chain(notes).chain(stopped).collect();
