@@ -170,7 +170,7 @@ impl Seen {
         })
     }
 
-    /// Where it contradicts what was seen outside, a sentence each. `copies`: those that came; a port of net_memif
+    /// Where it contradicts what was seen outside, a sentence each. `copies`: those that came; a port of `net_memif`
     /// loses nothing that it took.
     pub fn contradictions(&self, wire: &Counts, copies: Option<&Counts>) -> Vec<String> {
         let mut found = Vec::new();
