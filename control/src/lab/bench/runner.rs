@@ -160,7 +160,7 @@ impl<'a> Runner<'a> {
         let copies = self.copies.is_some().then(|| of_copies(result));
         let duration_s = Duration::from_nanos(result.duration_ns).as_secs_f64();
         let device = match &mut self.witness {
-            Some(witness) => Some(witness.look(duration_s).map_err(TrialError::Failed)?),
+            Some(witness) => Some(witness.look(duration_s, wire.sent).map_err(TrialError::Failed)?),
             None => None,
         };
         if let Some(seen) = &device {
