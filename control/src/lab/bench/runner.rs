@@ -118,6 +118,7 @@ impl<'a> Runner<'a> {
             burst,
             duration_ns: nanoseconds(duration),
             wait_ns: nanoseconds(self.wait),
+            learning: false,
             copies: self.copies.clone(),
         };
         let heed = |event| match event {
