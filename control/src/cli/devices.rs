@@ -1,6 +1,6 @@
 //! Which ports the lab's tools work with, and which cores poll: the options that these have in common.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use engine::snapshot::{MemorySpec, PortSpec};
@@ -88,9 +88,11 @@ impl Devices {
             found.cores = cores;
             found.notes.extend(note);
         }
-        let appliance = match self.config.as_ref().map(appliance) {
+        let appliance = match self.config.as_deref().map(appliance) {
             Some(Err(faults)) => {
-                faults.into_iter().for_each(|fault| arguments.fault(fault));
+                for fault in faults {
+                    arguments.fault(fault);
+                }
                 return found;
             }
             Some(Ok(appliance)) => Some(appliance),
@@ -217,7 +219,7 @@ impl DeviceKey for PortSetup {
 }
 
 /// The appliance file. Errors: its faults.
-fn appliance(file: &PathBuf) -> Result<Appliance, Vec<String>> {
+fn appliance(file: &Path) -> Result<Appliance, Vec<String>> {
     let words = |faults: Vec<crate::fault::Fault>| faults.iter().map(ToString::to_string).collect();
     let text = load::read_config(file).map_err(|faults| words(faults.0))?;
     let sink = FaultSink::new(file.display().to_string());
@@ -245,13 +247,15 @@ fn is_pci(text: &str) -> bool {
     let Some((rest, function)) = address.rsplit_once('.') else { return false };
     let hex = |it: &str, len| it.len() == len && it.bytes().all(|byte| byte.is_ascii_hexdigit());
     let fields: Vec<&str> = rest.split(':').collect();
-    match fields.as_slice() {
+    if match fields.as_slice() {
         [domain, bus, device] => hex(domain, 4) && hex(bus, 2) && hex(device, 2),
         [bus, device] => hex(bus, 2) && hex(device, 2),
         _ => false,
+    } {
+        hex(function, 1)
+    } else {
+        false
     }
-    .then(|| hex(function, 1))
-    .unwrap_or(false)
 }
 
 /// A device's name without its arguments.

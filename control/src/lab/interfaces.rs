@@ -32,7 +32,8 @@ pub(crate) fn interfaces() -> Vec<Interface> {
     let mut found: Vec<Interface> = Vec::new();
     for entry in getifaddrs().into_iter().flatten() {
         // Each has one entry of the family AF_PACKET.
-        let Some(kind) = entry.address.and_then(|it| it.as_link_addr().map(|link| link.hatype()))
+        let Some(kind) =
+            entry.address.and_then(|it| it.as_link_addr().map(nix::sys::socket::LinkAddr::hatype))
         else {
             continue;
         };

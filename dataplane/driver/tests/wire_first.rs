@@ -268,7 +268,9 @@ fn overload(far: &mut TxQueue, pool: &mut Mempool, time: Duration) -> u64 {
     while started.elapsed() < time {
         if burst.is_empty() && pool.alloc_bulk(&mut burst) > 0 {
             for frame in burst.frames_mut() {
-                write_frame(frame.append(1400).unwrap(), number);
+                if let Some(frame) = frame.append(1400) {
+                    write_frame(frame, number);
+                }
                 number += 1;
             }
         }

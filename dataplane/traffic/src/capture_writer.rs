@@ -289,7 +289,7 @@ mod tests {
         let rotation = Rotation { bytes: Some(20_000), ..Rotation::default() };
         let plan = CapturePlan { rotation, ..plan(dir.path().join("out.pcapng")) };
         let sent = frames(1000, |n| 60 + n);
-        let (report, files) = capture(&plan, &[sent.clone()]);
+        let (report, files) = capture(&plan, std::slice::from_ref(&sent));
         assert_eq!(report.written, 1000);
         assert!(files.iter().all(|file| fs::metadata(file).unwrap().len() <= 20_000));
         let got: Vec<_> = files.iter().flat_map(|file| read(file)).collect();

@@ -137,15 +137,14 @@ impl Options {
         let Some(text) = &self.methods else { return METHODS_DEFAULT.to_vec() };
         let mut asked = Vec::new();
         for name in text.split(',').map(str::trim) {
-            match Method::ALL.into_iter().find(|method| method.name() == name) {
-                Some(method) => asked.push(method),
-                None => {
-                    let names = Method::ALL.map(Method::name);
-                    let hint = did_you_mean(name, names);
-                    let (name, names) = (quoted(name), names.join(", "));
-                    arguments
-                        .fault(format!("--method: there is no {name}; name some of {names}{hint}"));
-                }
+            if let Some(method) = Method::ALL.into_iter().find(|method| method.name() == name) {
+                asked.push(method);
+            } else {
+                let names = Method::ALL.map(Method::name);
+                let hint = did_you_mean(name, names);
+                let (name, names) = (quoted(name), names.join(", "));
+                arguments
+                    .fault(format!("--method: there is no {name}; name some of {names}{hint}"));
             }
         }
         let has_rate = asked.iter().any(|it| matches!(it, Method::Mlr | Method::Throughput));
@@ -219,7 +218,9 @@ impl Options {
         let narrowest = ports.iter().min_by_key(|port| port.mtu);
         let mtu = narrowest.map_or(1500, |port| port.mtu);
         let found = sizes::parse(text, mtu).unwrap_or_else(|faults| {
-            faults.into_iter().for_each(|it| arguments.fault(format!("--sizes: {it}")));
+            for fault in faults {
+                arguments.fault(format!("--sizes: {fault}"));
+            }
             Vec::new()
         });
         // A tag is part of the frame's size but not of the packet's; VXLAN is of neither.

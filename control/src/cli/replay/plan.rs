@@ -114,10 +114,10 @@ impl Replay {
     fn split(&self, arguments: &mut Arguments) -> Option<Split> {
         match (&self.port2, &self.split) {
             (Some(_), None) => {
-                arguments.fault("--port2: whose frames leave by it is not said; add --split")
+                arguments.fault("--port2: whose frames leave by it is not said; add --split");
             }
             (None, Some(_)) => {
-                arguments.fault("--split: there is one port only; add --port2, or leave it out")
+                arguments.fault("--split: there is one port only; add --port2, or leave it out");
             }
             _ => {}
         }
@@ -162,6 +162,7 @@ impl TimingArguments {
 }
 
 /// How often: `Some(None)` is for ever.
+#[expect(clippy::option_option, reason = "text or none, end or none")]
 fn loops(text: &str) -> Option<Option<u64>> {
     if text == "forever" { Some(None) } else { count(text).map(Some) }
 }

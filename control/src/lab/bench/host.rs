@@ -61,8 +61,8 @@ impl Host {
         let kib: u64 =
             of_memory("MemTotal").split(' ').next().and_then(|it| it.parse().ok()).unwrap_or(0);
         Self {
-            name: word(system.as_ref().map(|it| it.nodename())),
-            kernel: word(system.as_ref().map(|it| it.release())),
+            name: word(system.as_ref().map(nix::sys::utsname::UtsName::nodename)),
+            kernel: word(system.as_ref().map(nix::sys::utsname::UtsName::release)),
             cpu: field(&cpu, "model name").unwrap_or_default().to_owned(),
             cores: thread::available_parallelism().map_or(1, Into::into),
             memory_mib: kib / 1024,

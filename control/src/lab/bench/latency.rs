@@ -112,6 +112,7 @@ pub(super) fn merge(all: &mut Option<Histogram<u64>>, new: Option<Histogram<u64>
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_sign_loss, reason = "loads are not negative")]
 mod tests {
     use super::*;
     use crate::lab::bench::model::Model;

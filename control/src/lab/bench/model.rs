@@ -89,6 +89,7 @@ impl Trials for Model {
     }
 
     /// What comes faster than the capacity is stored.
+    #[expect(clippy::cast_precision_loss, reason = "bursts are short")]
     fn burst(&mut self, frames: u64) -> Result<Trial, TrialError> {
         self.trials.push((frames as f64, Duration::ZERO));
         let wire = Counts {

@@ -104,7 +104,7 @@ pub struct Settings {
     pub load: Load,
     /// Results may be so far from the lowest load that is too high, as a part of it.
     pub precision: f64,
-    /// Of MLRsearch's final trials, and of how many a load is decided.
+    /// Of `MLRsearch`'s final trials, and of how many a load is decided.
     pub mlr_s: f64,
     /// See `mlr_s`.
     pub mlr_trials: u32,
@@ -187,7 +187,7 @@ pub struct Series {
     pub forwarded: f64,
     /// The highest load of all searches.
     pub load_max: f64,
-    /// What MLRsearch found, by goal.
+    /// What `MLRsearch` found, by goal.
     pub goals: Vec<GoalResult>,
     /// What is short beyond each of them, where the device's inside is known.
     pub limits: Vec<Option<Limit>>,

@@ -122,6 +122,7 @@ fn digits(value: f64) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "whole numbers, exactly")]
 mod tests {
     use super::*;
 

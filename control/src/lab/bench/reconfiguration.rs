@@ -105,6 +105,7 @@ fn is_over(error: mpsc::RecvTimeoutError) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_sign_loss, reason = "loads are not negative")]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicBool, Ordering};

@@ -118,7 +118,8 @@ impl<'a> Runner<'a> {
             burst,
             duration_ns: nanoseconds(duration),
             wait_ns: nanoseconds(self.wait),
-            learning: false,
+            // The first of a series; a device with a witness would count them, and learns nothing.
+            learning: load.is_none() && burst.is_none() && self.witness.is_none(),
             copies: self.copies.clone(),
         };
         let heed = |event| match event {

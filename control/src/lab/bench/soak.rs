@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn without_loss_the_rule_of_three_holds() {
         let mut device = Model::ideal(2e6);
-        let soak = soak(1e6, Duration::from_secs(300), &mut device).unwrap().unwrap();
+        let soak = soak(1e6, Duration::from_mins(5), &mut device).unwrap().unwrap();
         assert_eq!((soak.loss_ratios.len(), soak.counts.lost()), (30, 0));
         assert!((soak.loss_ratio_max - 1e-8).abs() < 1e-12, "{soak:?}");
     }

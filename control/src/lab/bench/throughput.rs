@@ -63,7 +63,7 @@ impl ThroughputSearch {
             trials.note(&format!("{} to {} pps", bound(found.lower), bound(found.upper)));
             let Some(upper) = found.upper else { return Ok(()) };
             let lower = found.lower.unwrap_or(0.0);
-            next = ((lower + upper) / 2.0).round();
+            next = f64::midpoint(lower, upper).round();
             let is_near = upper - lower <= upper * self.width;
             if is_near || next <= lower || next >= upper || next < self.load_min {
                 return Ok(());
@@ -96,7 +96,7 @@ mod tests {
             load_max: 14_880_952.0,
             load_min: 1000.0,
             width: 0.005,
-            duration: Duration::from_secs(60),
+            duration: Duration::from_mins(1),
             repeats: 2,
             transient_loss_ratio: 0.001,
         }

@@ -11,7 +11,7 @@ use traffic::link::{self, Event, Request};
 use crate::device_under_test::prefer;
 
 /// An answer that has not come by then does not come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The process; it does not outlive its test.
 pub(crate) struct Process {

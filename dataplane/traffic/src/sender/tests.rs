@@ -65,9 +65,13 @@ fn send(
     }
     drop(giver);
     let outputs = [SimOutput::memory(), SimOutput::memory()];
-    outputs.iter().for_each(|output| output.set_faults(faults));
+    for output in &outputs {
+        output.set_faults(faults);
+    }
     let (sent, errors) = run(taker, manner, &outputs);
-    outputs.iter().for_each(|output| output.set_faults(TxFaults::default()));
+    for output in &outputs {
+        output.set_faults(TxFaults::default());
+    }
     assert_eq!(pool.in_use(), 0);
     let firsts =
         |output: &SimOutput| output.take_sent().iter().map(|frame| frame.bytes[0]).collect();

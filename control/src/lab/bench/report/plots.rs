@@ -103,6 +103,9 @@ fn loss(outcome: &Outcome) -> Option<String> {
     Some(plot.svg())
 }
 
+/// Points of a line.
+type Places = Vec<(f64, f64)>;
+
 /// Percentiles of the latency, a line for each load: the way HdrHistogram plots them.
 fn latency(series: &Series) -> Option<String> {
     // As far to the right as 1 / (1 - percentile).
@@ -111,7 +114,7 @@ fn latency(series: &Series) -> Option<String> {
         let micros = ns as f64 / 1e3;
         (100.0 / (100.0 - percentile.min(PERCENTILE_MAX)), micros.max(1e-3))
     };
-    let mut lines: Vec<(u32, f64, Vec<(f64, f64)>)> = Vec::new();
+    let mut lines: Vec<(u32, f64, Places)> = Vec::new();
     for point in &series.latency {
         if let Some(times) = &point.latency {
             lines.push((point.percent, point.load, times.curve.iter().map(place).collect()));

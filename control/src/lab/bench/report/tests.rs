@@ -24,6 +24,7 @@ use crate::lab::bench::throughput::ThroughputSearch;
 use crate::lab::bench::trial::{Counted, Counts};
 
 /// What a device that forwards a million frames per second and stores a thousand would come to.
+#[expect(clippy::cast_sign_loss, reason = "loads are not negative")]
 fn series(frames: &str, frame_len: f64, device: &Model) -> Series {
     let line = line_rate(1e9, frame_len);
     let goal = |name: &str, loss_ratio| Goal {
@@ -116,7 +117,7 @@ fn outcome() -> Outcome {
     let mut device = Model { buffer: 1000, ..Model::ideal(1e6) };
     let mut small = series("64", 64.0, &device);
     let rate = small.rate().unwrap();
-    small.loss = loss_curve(small.load_max, Duration::from_secs(60), &mut device).unwrap();
+    small.loss = loss_curve(small.load_max, Duration::from_mins(1), &mut device).unwrap();
     small.latency =
         [10, 50, 90, 100].map(|it| latency_point(it, rate * f64::from(it) / 100.0)).into();
     let bursts = BurstSearch {
@@ -131,12 +132,12 @@ fn outcome() -> Outcome {
         load_max: small.load_max,
         load_min: 100.0,
         width: 0.005,
-        duration: Duration::from_secs(60),
+        duration: Duration::from_mins(1),
         repeats: 2,
         transient_loss_ratio: 1e-4,
     };
     small.throughput = Some(search.run(&mut device).unwrap());
-    small.soak = soak(rate, Duration::from_secs(60), &mut device).unwrap();
+    small.soak = soak(rate, Duration::from_mins(1), &mut device).unwrap();
     let counts = |lost: u64| Counts {
         intended: 9_950_000,
         sent: 9_950_000,
@@ -248,7 +249,7 @@ fn an_outcome_without_anything_is_still_a_report() {
 
 #[test]
 fn figures_have_as_many_digits_as_they_need() {
-    let shown = [1.488e7, 1.2345678e6, 123.0].map(figures::mpps);
+    let shown = [1.488e7, 1.234_567_8e6, 123.0].map(figures::mpps);
     assert_eq!(shown, ["14.88", "1.235", "0.000123"]);
     assert_eq!([0.0, 1e-7, 0.0005, 0.25].map(figures::percent), ["0", "1.0e-5", "0.0500", "25.00"]);
     // 14.88 Mpps of 64 bytes fill ten gigabits; a third of the time nothing but gaps pass.
