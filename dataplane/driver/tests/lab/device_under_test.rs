@@ -46,7 +46,7 @@ impl DeviceUnderTest {
         // Without it, what it says is buffered until it ends.
         let mut command = Command::new("stdbuf");
         command.args(["-oL", "dpdk-testpmd", "--lcores", "0@0,1@0", "--no-huge", "-m", "256"]);
-        command.args(["--no-pci", "--in-memory", "--iova-mode=va", "--no-telemetry"]);
+        command.args(["--no-pci", "--no-shconf", "--iova-mode=va", "--no-telemetry"]);
         for port in 0..2 {
             command.args(["--vdev", &memif(folder.path(), port, "server")]);
         }
