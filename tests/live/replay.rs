@@ -17,7 +17,7 @@ const MTU: usize = 9000;
 /// What the kernel sends at most; one tag more would pass too.
 const FRAME_LEN_MAX: usize = MTU + 14;
 /// An answer that has not come by then does not come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A `linetap-traffic` in the lab.
 struct Traffic {

@@ -38,7 +38,9 @@ pub fn result(
         for (came, foreign) in of_ports.filter_map(|(came, foreign)| Some((came?, foreign))) {
             *foreign += came.foreign;
             for (stream, tally) in streams.iter_mut().zip(came.streams) {
-                tally.into_iter().for_each(|tally| stream.add(tally));
+                if let Some(tally) = tally {
+                    stream.add(tally);
+                }
             }
             for (network, tallies) in copies.iter_mut().zip(came.copies) {
                 tallies.into_iter().for_each(|tally| network.add(tally));
@@ -117,7 +119,7 @@ fn faults(plan: &TrialPlan, ports: &[String], streams: &[Received], ended: Ended
         Ended::Well => {}
         Ended::Stopped => faults.push("it was stopped before its end".to_owned()),
         Ended::NeverBegan => faults.push(
-            "the workers were not ready within 5 seconds: are their cores free for them?"
+            "the workers were not ready within 10 seconds: are their cores free for them?"
                 .to_owned(),
         ),
     }

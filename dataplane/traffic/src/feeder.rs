@@ -171,14 +171,12 @@ impl<P: Mempool> Source<P> {
             return Err(Lack::Buffers);
         }
         let mut frame = self.spare.pop().ok_or(Lack::Buffers)?;
-        match frame.append(bytes.len()) {
-            Some(place) => place.copy_from_slice(bytes),
-            None => {
-                // Nothing was changed.
-                let _ = self.spare.push(frame);
-                return Err(Lack::Room);
-            }
-        }
+        let Some(place) = frame.append(bytes.len()) else {
+            // Nothing was changed.
+            let _ = self.spare.push(frame);
+            return Err(Lack::Room);
+        };
+        place.copy_from_slice(bytes);
         Ok(frame)
     }
 }

@@ -134,7 +134,7 @@ impl Ends {
         [host(18 + src, self.hosts[0]), host(18 + dst, self.hosts[1])]
     }
 
-    /// Source and destination of the benchmarks' network 2001:2::/48, clients in its lower half (RFC 5180 §8).
+    /// Source and destination of the benchmarks' network `2001:2::/48`, clients in its lower half (RFC 5180 §8).
     #[inline]
     pub fn v6(&self) -> [Ipv6Addr; 2] {
         let host = |half: u8, host: u32| {
@@ -165,12 +165,7 @@ fn lcm(a: u64, b: u64) -> u64 {
 }
 
 /// M. D. Vose, "A linear algorithm for generating random numbers with a given distribution" (1991).
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "chances within 0..1, in 2^-32"
-)]
+#[expect(clippy::cast_sign_loss, reason = "chances within 0..1, in 2^-32")]
 fn aliases(count: u32, exponent: f64) -> Box<[Slot]> {
     let weights: Vec<f64> = (1..=count).map(|rank| f64::from(rank).powf(-exponent)).collect();
     let total: f64 = weights.iter().sum();

@@ -15,7 +15,7 @@ mod made;
 
 use engine::units::Mac;
 use engine::wire::checksum::{self, Sum};
-use engine::wire::vlan;
+use engine::wire::{ethernet, vlan};
 use thiserror::Error;
 
 use crate::flows::FLOWS_MAX;
@@ -69,7 +69,10 @@ pub enum FramesError {
     /// A VLAN or a VNI.
     #[error(transparent)]
     Unit(#[from] engine::units::UnitError),
-    /// The capture has no frames, too many, or damage.
+    /// The capture can't be read; a sentence with its path.
+    #[error("{0}")]
+    Damage(String),
+    /// The capture has no frames, or too many.
     #[error("{path}: {cause}")]
     Capture {
         /// Its path.
@@ -163,19 +166,10 @@ pub enum Looks {
 impl FrameSet {
     /// Compiles the frames of a stream. Errors: they can't be made, or can't be sent by this port.
     pub fn new(frames: &Frames, path: &Path) -> Result<Self, FramesError> {
-        let set = match frames {
-            Frames::Made(made) => made::compile(made, path)?,
-            Frames::Capture(file) => capture::compile(file)?,
-        };
-        for template in &set.templates {
-            let tags = if template.is_tagged_at(ADDRESSES_LEN) { vlan::TAG_LEN } else { 0 };
-            let most = usize::from(path.mtu) + 14 + tags;
-            let len = template.bytes.len();
-            if len > most {
-                return Err(FramesError::Large { len, most, port: path.port.clone() });
-            }
+        match frames {
+            Frames::Made(made) => made::compile(made, path),
+            Frames::Capture(file) => capture::compile(file, path),
         }
-        Ok(set)
     }
 
     /// How many flows they are of.
@@ -288,6 +282,16 @@ impl FrameSet {
         let turn = if turns == 1 { 0 } else { (number % turns as u64) as usize };
         // Both are below their bounds, by `compile`.
         &self.templates[self.turns[turn] as usize]
+    }
+}
+
+impl Path {
+    /// Errors: a frame of `len` bytes is longer than the port sends.
+    fn take(&self, len: usize, has_tag: bool) -> Result<(), FramesError> {
+        let tag = if has_tag { vlan::TAG_LEN } else { 0 };
+        let most = usize::from(self.mtu) + ethernet::HEADER_LEN + tag;
+        let fits = len <= most;
+        if fits { Ok(()) } else { Err(FramesError::Large { len, most, port: self.port.clone() }) }
     }
 }
 

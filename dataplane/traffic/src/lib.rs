@@ -35,6 +35,7 @@ pub mod frames;
 pub mod load;
 pub mod sequence;
 pub mod generator;
+pub mod learning;
 pub mod copies;
 pub mod receiver;
 pub mod station;

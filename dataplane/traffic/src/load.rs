@@ -42,7 +42,7 @@ impl Load {
         reason = "rates and their products with durations are positive and have 52 bits that count"
     )]
     pub fn even(per_second: f64, duration: u64, hz: u64) -> Self {
-        let one = 2f64.powi(FRACTION_BITS as i32);
+        let one = 2f64.powi(FRACTION_BITS.cast_signed());
         let per_tick = per_second / hz as f64;
         Self {
             kind: Kind::Even { rate: (per_tick * one) as u128, gap: (one / per_tick) as u128 },
@@ -115,12 +115,14 @@ mod tests {
 
     #[test]
     fn a_second_has_the_frames_of_a_second() {
-        for rate in [1.0, 3.0, 333.25, 1e6, 14_880_952.38] {
+        let rates =
+            [(1.0, 1), (3.0, 3), (333.25, 333), (1e6, 1_000_000), (14_880_952.38, 14_880_952)];
+        for (rate, frames) in rates {
             let load = Load::even(rate, HZ, HZ);
-            assert_eq!(load.intended(), Some(rate.round() as u64));
+            assert_eq!(load.intended(), Some(frames));
             assert_eq!(load.due(0), 1);
-            assert_eq!(load.due(HZ - 1), rate.round() as u64, "{rate}");
-            assert_eq!(load.due(u64::MAX), rate.round() as u64, "no more than that");
+            assert_eq!(load.due(HZ - 1), frames, "{rate}");
+            assert_eq!(load.due(u64::MAX), frames, "no more than that");
         }
         assert_eq!(Load::even(0.1, HZ, HZ).intended(), Some(1));
     }

@@ -18,9 +18,9 @@ const ENHANCED_PACKET: u32 = 6;
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 /// The section's length is not said: it ends with the file.
 const SECTION_LEN_UNKNOWN: u64 = u64::MAX;
-/// LINKTYPE_ETHERNET.
+/// `LINKTYPE_ETHERNET`.
 const ETHERNET: u16 = 1;
-/// Times are counted in 10^-9 s (§4.2, if_tsresol).
+/// Times are counted in 10^-9 s (§4.2, `if_tsresol`).
 const NANOSECONDS: u8 = 9;
 /// Where the length stands in a block.
 const LEN_AT: usize = 4;
@@ -149,9 +149,7 @@ pub fn first_block(bytes: &[u8]) -> Option<(usize, bool)> {
 
 /// A time as two words, the upper one first (§4.3).
 fn time(ns: u64) -> [u8; 8] {
-    let ([a, b, c, d], [e, f, g, h]) =
-        (((ns >> 32) as u32).to_le_bytes(), (ns as u32).to_le_bytes());
-    [a, b, c, d, e, f, g, h]
+    ns.rotate_left(32).to_le_bytes()
 }
 
 fn block(to: &mut Vec<u8>, kind: u32, body: impl FnOnce(&mut Vec<u8>)) {

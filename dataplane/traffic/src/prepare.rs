@@ -9,12 +9,13 @@ use engine::units::{Mac, Vni};
 
 use crate::frames::{FrameSet, Path, Place};
 use crate::generator::Generator;
+use crate::learning::Lesson;
 use crate::load::Load;
 use crate::receiver::Receiver;
 use crate::sequence;
 use crate::stamp::{STAMP_LEN, Stamps};
 use crate::station::Station;
-use crate::trial::{CopyPlan, Stream, TrialPlan};
+use crate::trial::{CopyPlan, Frames, Made, Stream, TrialPlan};
 
 /// A stamp has a byte for the stream.
 const STREAMS_MAX: usize = 256;
@@ -66,8 +67,7 @@ pub fn prepare<D: Devices>(
         }
     }
     faults.extend(plan.copies.iter().flat_map(|copies| cut_stamps(copies, &sets)));
-    let mut stations: Vec<Station<D>> =
-        workers.iter().map(|_| Station { generators: Vec::new(), receivers: Vec::new() }).collect();
+    let mut stations: Vec<Station<D>> = workers.iter().map(|_| Station::default()).collect();
     for (at, (stream, set)) in plan.streams.iter().zip(&sets).enumerate() {
         match sender(at, stream.tx, workers) {
             Some(sender) if set.len_max() <= workers[sender].frame_len_max => {
@@ -76,13 +76,16 @@ pub fn prepare<D: Devices>(
                 stations[sender].generators.push(generator);
             }
             Some(_) => {
-                faults.push(format!("stream {at}: buffers don't hold {} bytes", set.len_max()))
+                faults.push(format!("stream {at}: buffers don't hold {} bytes", set.len_max()));
             }
             None => faults.push(format!(
                 "stream {at}: port `{}` has no transmit queue for a worker; use fewer cores",
                 ports[stream.tx].name
             )),
         }
+    }
+    if plan.learning {
+        faults.extend(add_lessons(plan, ports, workers, &sets, stamps, &mut stations));
     }
     let needed = memory(plan, &sets, workers);
     if needed > MEMORY_MAX {
@@ -100,6 +103,37 @@ pub fn prepare<D: Devices>(
         station.receivers = receivers::<D>(plan, &sets, worker, stamps);
     }
     Ok(stations)
+}
+
+/// Gives each stream's first worker that sends by a port what devices learn from there. Returns faults.
+fn add_lessons<D: Devices>(
+    plan: &TrialPlan,
+    ports: &[PortFacts],
+    workers: &[WorkerFacts],
+    sets: &[Arc<FrameSet>],
+    stamps: Stamps,
+    stations: &mut [Station<D>],
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (at, (stream, set)) in plan.streams.iter().zip(sets).enumerate() {
+        if let Some(sender) = sender(at, stream.tx, workers) {
+            stations[sender].lessons.push(Lesson::new(stream.tx, Arc::clone(set), stamps));
+        }
+        // The way back of captured frames, and of those to a router, is not known.
+        let Frames::Made(Made { destination_mac: None, .. }) = &stream.frames else { continue };
+        let back = Stream { tx: stream.rx, rx: stream.tx, frames: stream.frames.clone() };
+        match FrameSet::new(&back.frames, &path(&back, ports)) {
+            Ok(set) => {
+                if let Some(sender) = sender(at, back.tx, workers) {
+                    stations[sender].lessons.push(Lesson::new(back.tx, Arc::new(set), stamps));
+                }
+            }
+            Err(error) => {
+                faults.push(format!("stream {at}, learning frames of its way back: {error}"));
+            }
+        }
+    }
+    faults
 }
 
 /// What is wrong with a plan whatever its frames are.
@@ -237,7 +271,7 @@ mod tests {
     use engine::sim::Sim;
 
     use super::*;
-    use crate::trial::{Frames, Made, Spread};
+    use crate::trial::Spread;
 
     const STAMPS: Stamps = Stamps { secret: 1, trial: 1 };
 
@@ -259,6 +293,7 @@ mod tests {
             burst: None,
             duration_ns: 1_000_000,
             wait_ns: 0,
+            learning: false,
             copies: None,
         }
     }

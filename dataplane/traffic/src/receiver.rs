@@ -224,3 +224,109 @@ impl Receiver {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use engine::sim::{SimClock, SimMbuf, SimPool};
+    use engine::units::Mac;
+
+    use super::*;
+    use crate::frames::Path;
+    use crate::trial::{Frames, Made, Spread};
+
+    const STAMPS: Stamps = Stamps { secret: 5, trial: 2 };
+
+    fn sets(size: u16, flows: u32) -> [Arc<FrameSet>; 2] {
+        [None, Some(7)].map(|vlan| {
+            let made = Made {
+                sizes: vec![size],
+                flows,
+                spread: Spread::Uniform,
+                is_v6: false,
+                vlan,
+                vni: None,
+                destination_mac: None,
+                seed: 1,
+            };
+            let path = Path {
+                port: String::new(),
+                source_mac: Mac([2; 6]),
+                destination_mac: Mac([4; 6]),
+                mtu: 1500,
+                is_reverse: false,
+            };
+            Arc::new(FrameSet::new(&Frames::Made(made), &path).unwrap())
+        })
+    }
+
+    fn bytes(set: &FrameSet, stamps: Stamps, stream: u8, number: u64) -> Vec<u8> {
+        let mut bytes = vec![0; set.len_of(number)];
+        set.write(number, &mut bytes).seal(stamps, stream, 1000, &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn frames_are_told_apart_by_stream_trial_and_port() {
+        let sets = sets(100, 3);
+        let mut receiver = Receiver::new::<SimClock>(&sets, &[true, false], None, STAMPS);
+        let pool = SimPool::new(0, 0);
+        let mut take = |bytes: &[u8], segment| {
+            let frame = pool.frame_in_segments(bytes, segment, 0);
+            receiver.take(&[frame], 1500)
+        };
+        let good = bytes(&sets[0], STAMPS, 0, 8);
+        assert_eq!(take(&good, 2000), 1);
+        assert_eq!(take(&good, 2000), 0, "again");
+        assert_eq!(take(&bytes(&sets[0], STAMPS, 0, 9), 40), 1, "in segments");
+        assert_eq!(take(&bytes(&sets[1], STAMPS, 1, 3), 2000), 0, "of the other port");
+        assert_eq!(take(&bytes(&sets[0], STAMPS, 9, 3), 2000), 0, "of no stream");
+        assert_eq!(take(&bytes(&sets[0], Stamps { trial: 1, ..STAMPS }, 0, 3), 2000), 0);
+        assert_eq!(take(&bytes(&sets[0], Stamps { secret: 6, ..STAMPS }, 0, 3), 2000), 0);
+        assert_eq!(take(&[0; 30], 2000), 0);
+        let mut bad = bytes(&sets[0], STAMPS, 0, 10);
+        *bad.last_mut().unwrap() ^= 1;
+        assert_eq!(take(&bad, 2000), 1);
+        assert_eq!(receiver.stale(), 1);
+        let came = receiver.finish();
+        let tally = came.streams[0].as_ref().unwrap();
+        assert!(came.streams[1].is_none());
+        assert_eq!((tally.sequence.received, tally.sequence.duplicated), (3, 1));
+        assert_eq!((tally.corrupted, tally.rewritten, tally.bytes), (1, 0, 3 * 96));
+        assert_eq!(tally.sequence.latency.count_at(500), 3);
+        assert_eq!(came.foreign, 4);
+    }
+
+    /// Not a test: `cargo test --release -p traffic --lib what_a_frame_costs -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "prints what a frame costs on this machine, devices not counted"]
+    fn what_a_frame_costs() {
+        for (size, flows) in [(64, 1), (64, 1000), (64, 1 << 20), (1518, 1000)] {
+            let sets = sets(size, flows);
+            let mut receiver = Receiver::new::<SimClock>(&sets, &[true, false], None, STAMPS);
+            let pool = SimPool::new(0, 0);
+            let mut frames: Vec<SimMbuf> =
+                (0..64).map(|_| pool.frame(&bytes(&sets[0], STAMPS, 0, 0), 0)).collect();
+            let (mut sending, mut receiving) = (Duration::ZERO, Duration::ZERO);
+            let bursts = 100_000;
+            for burst in 0..bursts {
+                let began = Instant::now();
+                for (number, frame) in (burst * 64..).zip(&mut frames) {
+                    let unsealed = sets[0].write(number, frame.head_mut());
+                    unsealed.seal(STAMPS, 0, number, frame.head_mut());
+                }
+                sending += began.elapsed();
+                let began = Instant::now();
+                receiver.take(&frames, burst * 64 + 100);
+                receiving += began.elapsed();
+            }
+            let ns = |time: Duration| time.as_nanos() / u128::from(bursts * 64);
+            eprintln!(
+                "{size} bytes, {flows} flows: {} ns to make and stamp, {} ns to check and count",
+                ns(sending),
+                ns(receiving)
+            );
+        }
+    }
+}

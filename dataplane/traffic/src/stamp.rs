@@ -59,7 +59,7 @@ impl Stamps {
             .map(|at| bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
         let check = bytes.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         let ticks = ticks & MASK;
-        (check == self.check(what, ticks)).then(|| Stamp {
+        (check == self.check(what, ticks)).then_some(Stamp {
             number: what & MASK,
             stream: (what >> BITS) as u8,
             trial: (what >> (BITS + 8)) as u8,
@@ -83,7 +83,7 @@ impl Stamp {
     }
 }
 
-/// Each bit of the result depends on each bit of `value` (the finalizer of D. Stafford's Mix13, as in SplitMix64).
+/// Each bit of the result depends on each bit of `value` (the finalizer of D. Stafford's Mix13, as in `SplitMix64`).
 #[inline]
 pub(crate) fn mixed(value: u64) -> u64 {
     let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -130,7 +130,7 @@ mod tests {
     fn the_age_survives_the_clocks_upper_bits_and_is_never_negative() {
         let sent = |ticks| STAMPS.parse(&STAMPS.emit(0, 0, ticks)).unwrap();
         assert_eq!(sent(MASK - 4).age(MASK + 6), 10);
-        assert_eq!(sent(5 << BITS | 100).age(5 << BITS | 90), 0);
+        assert_eq!(sent((5 << BITS) + 100).age((5 << BITS) + 90), 0);
         assert_eq!(sent(100).age(100), 0);
     }
 }

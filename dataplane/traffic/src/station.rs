@@ -13,17 +13,22 @@ use engine::ticks::Scale;
 
 use crate::frames::FrameSet;
 use crate::generator::{Generator, Sent};
+use crate::learning::Lesson;
 use crate::receiver::{Came, Receiver};
 
 /// Between two looks of the conductor.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
-/// Workers that are not ready by then never are.
-const READY_NS: u64 = 5_000_000_000;
+/// Workers that are not ready by then never are; they may have flows to teach.
+const READY_NS: u64 = 10_000_000_000;
+/// Between two bursts of learning frames: some 30,000 a second by each port.
+const LESSON_NS: u64 = 2_000_000;
+/// After the last one.
+const LEARNED_NS: u64 = 50_000_000;
 /// The start is so long after all are ready.
 const LEAD_NS: u64 = 1_000_000;
 /// When all has come, so long is waited for what comes twice.
 const TWINS_NS: u64 = 5_000_000;
-/// Bursts of old frames that are taken away at the start at most, per queue.
+/// Bursts of old frames that are taken away before a worker is ready at most, per queue.
 const OLD_BURSTS_MAX: usize = 1024;
 
 /// What a worker works with.
@@ -40,6 +45,8 @@ pub struct Hands<'a, D: Devices> {
 /// One worker's part.
 #[derive(Debug)]
 pub struct Station<D: Devices> {
+    /// What it sends before.
+    pub lessons: Vec<Lesson>,
     /// The streams that it sends.
     pub generators: Vec<Generator<D>>,
     /// By port; absent where it has no receive queue.
@@ -83,10 +90,17 @@ pub enum Ended {
     NeverBegan,
 }
 
+impl<D: Devices> Default for Station<D> {
+    fn default() -> Self {
+        Self { lessons: Vec::new(), generators: Vec::new(), receivers: Vec::new() }
+    }
+}
+
 impl<D: Devices> Station<D> {
     /// Does its part. Thread: a worker's.
     pub fn run(mut self, mut hands: Hands<'_, D>, baton: &Baton) -> Account {
-        drop_old::<D>(hands.rx);
+        teach(&mut self.lessons, &mut hands, baton);
+        drop_old::<D>(hands.rx, OLD_BURSTS_MAX);
         baton.ready.fetch_add(1, Ordering::AcqRel);
         if let Some(start) = wait_for_start::<D>(hands.rx, baton) {
             self.work(&mut hands, baton, start);
@@ -155,11 +169,30 @@ impl<D: Devices> Station<D> {
     }
 }
 
-/// Takes away what has come before.
-fn drop_old<D: Devices>(rx: &mut [Vec<D::Rx>]) {
+/// Sends all lessons, not too fast for anybody, and leaves time to learn.
+fn teach<D: Devices>(lessons: &mut Vec<Lesson>, hands: &mut Hands<'_, D>, baton: &Baton) {
+    let scale = Scale::new(D::Clock::hz());
+    while !lessons.is_empty() && !baton.stop.load(Ordering::Relaxed) {
+        for lesson in &mut *lessons {
+            if let Some(tx) = hands.tx.get_mut(lesson.tx).and_then(Option::as_mut) {
+                lesson.turn::<D>(tx, hands.pool);
+            }
+        }
+        lessons.retain(|lesson| !lesson.is_done());
+        let pause = if lessons.is_empty() { LEARNED_NS } else { LESSON_NS };
+        let until = D::Clock::now() + scale.ticks(pause);
+        while D::Clock::now() < until {
+            drop_old::<D>(hands.rx, 1);
+            D::Clock::pause();
+        }
+    }
+}
+
+/// Takes away what has come before, so many bursts of each queue.
+fn drop_old<D: Devices>(rx: &mut [Vec<D::Rx>], bursts: usize) {
     let mut burst = Burst::new();
     for queue in rx.iter_mut().flatten() {
-        for _ in 0..OLD_BURSTS_MAX {
+        for _ in 0..bursts {
             if queue.recv(&mut burst) == 0 {
                 break;
             }
@@ -178,8 +211,8 @@ fn wait_for_start<D: Devices>(rx: &mut [Vec<D::Rx>], baton: &Baton) -> Option<u6
         if baton.stop.load(Ordering::Relaxed) {
             return None;
         }
-        // Also lets devices answer that are served when they are polled.
-        drop_old::<D>(rx);
+        // One each, for the start is soon. Also lets devices answer that are served when they are polled.
+        drop_old::<D>(rx, 1);
         D::Clock::pause();
     }
 }

@@ -90,7 +90,7 @@ impl Seen {
     }
 }
 
-/// Where a time is counted: times below 2^PARTS_BITS each for itself, then parts of powers of two.
+/// Where a time is counted: times below `1 << PARTS_BITS` each for itself, then parts of powers of two.
 #[inline]
 fn bucket(ns: u64) -> usize {
     let power = ns.checked_ilog2().unwrap_or(0);

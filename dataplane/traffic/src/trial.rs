@@ -19,6 +19,10 @@ pub struct TrialPlan {
     pub duration_ns: u64,
     /// How long stragglers are awaited, in nanoseconds (RFC 2544 §23 waits two seconds). Once all have come, it ends.
     pub wait_ns: u64,
+    /// Before it, a frame of each flow is sent each way, that nobody counts: devices learn from them where addresses
+    /// are and which flows there are. For the first trial against a device that does.
+    #[serde(default)]
+    pub learning: bool,
     /// Which copies of the frames are expected.
     pub copies: Option<CopyPlan>,
 }

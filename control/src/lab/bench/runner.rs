@@ -118,6 +118,7 @@ impl<'a> Runner<'a> {
             burst,
             duration_ns: nanoseconds(duration),
             wait_ns: nanoseconds(self.wait),
+            learning: false,
             copies: self.copies.clone(),
         };
         let heed = |event| match event {
@@ -160,7 +161,7 @@ impl<'a> Runner<'a> {
         let copies = self.copies.is_some().then(|| of_copies(result));
         let duration_s = Duration::from_nanos(result.duration_ns).as_secs_f64();
         let device = match &mut self.witness {
-            Some(witness) => Some(witness.look(duration_s).map_err(TrialError::Failed)?),
+            Some(witness) => Some(witness.look(duration_s, wire.sent).map_err(TrialError::Failed)?),
             None => None,
         };
         if let Some(seen) = &device {

@@ -3,19 +3,25 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
-/// It does not outlive its test.
+/// Two would be in each other's way.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// It does not outlive its test, and there is one at a time.
 pub(crate) struct DeviceUnderTest {
     child: Child,
     output: BufReader<ChildStdout>,
     folder: TempDir,
+    _one: MutexGuard<'static, ()>,
 }
 
 impl DeviceUnderTest {
     /// With two ports, a tool port where `has_tool`, and these faults.
     pub(crate) fn start(has_tool: bool, faults: &[&str]) -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let memif = |port| memif(folder.path(), port, "server");
         let mut command = Command::new(program());
@@ -30,7 +36,31 @@ impl DeviceUnderTest {
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
-        Self { child, output, folder }
+        Self { child, output, folder, _one: one }
+    }
+
+    /// DPDK's own, which forwards between two ports and does nothing to frames.
+    pub(crate) fn testpmd() -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = tempfile::tempdir().unwrap();
+        // Without it, what it says is buffered until it ends.
+        let mut command = Command::new("stdbuf");
+        command.args(["-oL", "dpdk-testpmd", "--lcores", "0@0,1@0", "--no-huge", "-m", "256"]);
+        command.args(["--no-pci", "--in-memory", "--iova-mode=va", "--no-telemetry"]);
+        for port in 0..2 {
+            command.args(["--vdev", &memif(folder.path(), port, "server")]);
+        }
+        command.args(["--", "--auto-start", "--forward-mode=io", "--total-num-mbufs=8192"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        prefer(&child);
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("Press enter") {
+            line.clear();
+            assert!(output.read_line(&mut line).unwrap() > 0, "it has ended");
+        }
+        Self { child, output, folder, _one: one }
     }
 
     /// The other end of its port `port`.

@@ -1,16 +1,16 @@
 //! The frames of a capture, each with a stamp over its last bytes.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::net::IpAddr;
 
 use engine::flow_key::Addresses;
 use engine::parse::{Headers, Parsed, dissect, parse};
-use engine::sim::CaptureReader;
 use engine::wire::ethernet;
 
 use super::made::hops;
-use super::{ADDRESSES_LEN, FRAME_LEN_MIN, FrameSet, FramesError, Template};
+use super::{ADDRESSES_LEN, FRAME_LEN_MIN, FrameSet, FramesError, Path, Template};
+use crate::captures::Captures;
+use crate::replay::Joining;
 use crate::stamp::STAMP_LEN;
 
 /// All frames are held in memory: so many bytes at most.
@@ -31,13 +31,13 @@ struct Flow {
 }
 
 /// Reads a capture. Errors: it can't be read, holds nothing, or too much.
-pub(super) fn compile(file: &std::path::Path) -> Result<FrameSet, FramesError> {
+pub(super) fn compile(file: &std::path::Path, path: &Path) -> Result<FrameSet, FramesError> {
     let wrong = |cause: String| FramesError::Capture { path: file.display().to_string(), cause };
-    let source = File::open(file).map_err(|error| wrong(error.to_string()))?;
-    let mut reader = CaptureReader::new(source);
+    let mut reader = Captures::new(vec![file.to_owned()], Joining::Concatenated, None);
     let (mut templates, mut flows, mut bytes) = (Vec::new(), HashMap::new(), 0);
-    while reader.advance().map_err(|error| wrong(error.to_string()))? {
+    while reader.advance().map_err(|damage| FramesError::Damage(damage.sentence))?.is_some() {
         let template = template(reader.frame(), &mut flows);
+        path.take(template.bytes.len(), template.is_tagged_at(ADDRESSES_LEN))?;
         bytes += template.bytes.len();
         templates.push(template);
         if bytes > BYTES_MAX || templates.len() > FRAMES_MAX {

@@ -106,6 +106,7 @@ pub(super) fn compile(made: &Made, path: &Path) -> Result<FrameSet, FramesError>
         }
         let known = of_size.entry(size).or_insert(templates.len());
         if *known == templates.len() {
+            path.take(outer + usize::from(size) - FCS_LEN, made.vlan.is_some() && outer == 0)?;
             templates.push(template(made, path, &layout, usize::from(size) - FCS_LEN)?);
         }
         turns.push(*known as u32);

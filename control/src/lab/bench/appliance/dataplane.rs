@@ -20,7 +20,7 @@ use crate::sibling::sibling;
 const PROGRAM: &str = "linetap-dataplane";
 /// DPDK takes a second or two to start, more with many hugepages.
 const START_WAIT: Duration = Duration::from_secs(30);
-/// net_memif connects within a tenth of a second; a busy machine takes longer.
+/// `net_memif` connects within a tenth of a second; a busy machine takes longer.
 const LINK_WAIT: Duration = Duration::from_secs(10);
 /// What it may take to close its devices.
 const STOP_WAIT: Duration = Duration::from_secs(10);

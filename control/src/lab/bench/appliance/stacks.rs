@@ -22,7 +22,7 @@ pub const VXLAN_PORT: u16 = 4789;
 pub const VNI: u32 = 4101;
 /// The tag of frames whose copies shall have none.
 pub const VLAN: u16 = 100;
-/// The largest IP packet that net_memif is said to carry.
+/// The largest IP packet that `net_memif` is said to carry.
 pub const MTU: u16 = 1500;
 /// IP, UDP and VXLAN around a copy.
 const OUTER_V4: u16 = 20 + 8 + 8;
@@ -45,6 +45,10 @@ pub enum Share {
 }
 
 /// A configuration.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that a configuration has or not"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stack {
     /// Its name on the command line and in reports.
@@ -264,11 +268,11 @@ impl Stack {
             (false, false) => json!({"NetworkInterfaceId": TOOL_V4}),
         };
         if self.sessions > 0 {
-            resources.insert("Target".to_owned(), resource("Target", target));
+            resources.insert("Target".to_owned(), resource("Target", &target));
         }
         for (at, (vni, ports)) in self.networks().into_iter().enumerate() {
             let filter = format!("Filter{at}");
-            resources.insert(filter.clone(), resource("Filter", json!({})));
+            resources.insert(filter.clone(), resource("Filter", &json!({})));
             let mut session = json!({
                 "NetworkInterfaceId": if self.is_span { SPAN_SOURCE } else { WIRE_SOURCE },
                 "TrafficMirrorTargetId": {"Ref": "Target"},
@@ -282,7 +286,7 @@ impl Stack {
             if self.is_limited {
                 session["Tags"] = json!([{"Key": "linetap:rate-limit", "Value": "1000GB/s,1Gpps"}]);
             }
-            resources.insert(format!("Session{at}"), resource("Session", session));
+            resources.insert(format!("Session{at}"), resource("Session", &session));
             self.add_rules(&filter, at, ports, version, &mut resources);
         }
         json!({ "Resources": resources }).to_string()
@@ -313,7 +317,7 @@ impl Stack {
                 "DestinationCidrBlock": host,
                 "DestinationPortRange": {"FromPort": from, "ToPort": from + 100},
             });
-            to.insert(format!("Filler{session}x{number}"), resource("FilterRule", rule));
+            to.insert(format!("Filler{session}x{number}"), resource("FilterRule", &rule));
         }
         let is_part = self.share != Share::All || self.sessions > 1;
         for (family, network) in [("V4", "0.0.0.0/0"), ("V6", "::/0")] {
@@ -329,12 +333,12 @@ impl Stack {
                 rule["Protocol"] = 17.into();
                 rule["SourcePortRange"] = json!({"FromPort": ports[0], "ToPort": ports[1]});
             }
-            to.insert(format!("Rule{session}{family}"), resource("FilterRule", rule));
+            to.insert(format!("Rule{session}{family}"), resource("FilterRule", &rule));
         }
     }
 }
 
-fn resource(kind: &str, properties: Value) -> Value {
+fn resource(kind: &str, properties: &Value) -> Value {
     json!({"Type": format!("AWS::EC2::TrafficMirror{kind}"), "Properties": properties})
 }
 

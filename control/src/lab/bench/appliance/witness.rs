@@ -1,5 +1,8 @@
 //! What the appliance itself counted during each trial, and whether that agrees with what was seen outside.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use engine::drop_reason::{Ended, Skipped};
 use engine::report::Report;
 use serde::{Deserialize, Serialize};
@@ -11,6 +14,10 @@ use crate::report::violations;
 
 /// A worker that finds frames for so large a part of the time has no more of it.
 const BUSY: f64 = 0.9;
+/// A worker that was kept from its core tells of a trial so much later at most.
+const TELL_WAIT: Duration = Duration::from_millis(500);
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What the appliance counted during one trial.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -68,15 +75,23 @@ impl Witness {
         Ok(Self { link, before })
     }
 
-    /// What it counted since the last time, in which frames were offered for so many seconds. Errors: it does not
-    /// answer; its counters do not add up.
-    pub fn look(&mut self, offered_s: f64) -> anyhow::Result<Seen> {
-        let now = self.link.report()?;
+    /// What it counted since the last time, in which frames were offered for so many seconds and its ports took
+    /// `sent` of them; its workers tell what they have counted a moment later. Errors: it does not answer; its
+    /// counters do not add up.
+    pub fn look(&mut self, offered_s: f64, sent: u64) -> anyhow::Result<Seen> {
+        let deadline = Instant::now() + TELL_WAIT;
+        let (now, seen) = loop {
+            let now = self.link.report()?;
+            let seen = between(&self.before, &now, offered_s);
+            if seen.received >= sent || Instant::now() >= deadline {
+                break (now, seen);
+            }
+            thread::sleep(LOOK_AGAIN);
+        };
         let broken = violations(&now);
         if !broken.is_empty() {
             anyhow::bail!("the appliance's counters do not add up: {}", broken.join("; "));
         }
-        let seen = between(&self.before, &now, offered_s);
         self.before = now;
         Ok(seen)
     }
@@ -135,7 +150,9 @@ fn between(before: &Report, now: &Report, offered_s: f64) -> Seen {
 impl Seen {
     /// What kept it from more in a trial in which something was lost; `None` when nothing was.
     pub fn limit(&self, wire: &Counts, copies: Option<&Counts>) -> Option<Limit> {
-        let lost = wire.lost() + copies.map_or(0, Counts::lost);
+        // Copies with other bytes are no matter of what is short.
+        let missing = |copies: &Counts| copies.lost().saturating_sub(copies.corrupted);
+        let lost = wire.lost() + copies.map_or(0, missing);
         if lost == 0 {
             return None;
         }
@@ -153,7 +170,7 @@ impl Seen {
         })
     }
 
-    /// Where it contradicts what was seen outside, a sentence each. `copies`: those that came; a port of net_memif
+    /// Where it contradicts what was seen outside, a sentence each. `copies`: those that came; a port of `net_memif`
     /// loses nothing that it took.
     pub fn contradictions(&self, wire: &Counts, copies: Option<&Counts>) -> Vec<String> {
         let mut found = Vec::new();

@@ -71,15 +71,14 @@ pub fn faults(outcome: &Outcome) -> Vec<String> {
 }
 
 /// What was short in the trials at the lowest load that does not meet a goal.
-#[expect(clippy::float_cmp, reason = "loads are whole numbers, and the same one is meant")]
 pub fn limit(series: &Series, result: &GoalResult) -> Option<Limit> {
     let at_bound = series.trials.iter().filter(|trial| trial.load == result.upper);
-    let limits = at_bound.filter_map(|trial| {
+    let mut limits = at_bound.filter_map(|trial| {
         let copies = match result.goal.counted {
             Counted::Wire => None,
             Counted::Copies => trial.copies.as_ref(),
         };
         trial.device.as_ref()?.limit(&trial.wire, copies)
     });
-    result.upper.and_then(|_| limits.last())
+    result.upper.and_then(|_| limits.next_back())
 }

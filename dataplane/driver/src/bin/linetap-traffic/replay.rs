@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use driver::lab::LabWorker;
 use driver::{Dpdk, Mbuf, Mempool, TscClock, WorkerThread};
-use engine::port::{Clock as _, TxQueue as _};
+use engine::port::{Clock as _, TxQueue};
 use engine::ticks::Scale;
 use traffic::feeder::{Fed, Feeder, keep};
 use traffic::histogram::{empty, encode};
@@ -40,7 +40,7 @@ const FEEDER_WAIT: Duration = Duration::from_millis(100);
 /// Where a worker's frames come from.
 enum Part {
     Read(Taker<Mbuf>),
-    Kept(Kept<Mempool>),
+    Kept(Box<Kept<Mempool>>),
 }
 
 /// Where all frames come from.
@@ -85,7 +85,7 @@ fn replay(desk: &mut Desk, plan: &ReplayPlan) -> Result<ReplayReport, Vec<String
         let sender = Sender::<Dpdk>::new(queues(worker, &ports), tally, manner);
         match part {
             Part::Read(taker) => sender.run(taker, &runner),
-            Part::Kept(kept) => sender.run(kept, &runner),
+            Part::Kept(kept) => sender.run(*kept, &runner),
         }
     };
     let each = parts.each.drain(..).zip(&tallies).collect();
@@ -155,14 +155,14 @@ fn parts(
 ) -> Result<Parts, Vec<String>> {
     let pool = desk.lab.frames.handle();
     if let Some(rounds) = rounds(plan, &player, desk.setup.frames) {
-        let shares = desk.lab.workers.iter().flat_map(|worker| &worker.tx).flatten();
-        let shares = shares.fold(true, |all, tx| all && tx.takes_shared());
+        let mut queues = desk.lab.workers.iter().flat_map(|worker| &worker.tx).flatten();
+        let shares = queues.all(TxQueue::takes_shared);
         let scale = Scale::new(TscClock::hz());
         let empty = |_| Kept::new(rounds, scale, (!shares).then(|| pool.handle()));
         let mut kept: Vec<Kept<Mempool>> = (0..workers).map(empty).collect();
         let faults = keep::<_, TscClock>(player, pool.handle(), &mut kept, pace, fed)?;
         return Ok(Parts {
-            each: kept.into_iter().map(Part::Kept).collect(),
+            each: kept.into_iter().map(|kept| Part::Kept(Box::new(kept))).collect(),
             feeder: None,
             faults,
         });

@@ -26,7 +26,8 @@ static TRIALS: AtomicU8 = AtomicU8::new(0);
 /// Runs it to its end. Returns its report, or why it was refused.
 pub(crate) fn run(desk: &mut Desk, plan: &TrialPlan) -> Event {
     let Desk { lab, setup, requests, .. } = desk;
-    let trial = TRIALS.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    // Over and over, without the one of frames that nobody counts.
+    let trial = 1 + TRIALS.fetch_add(1, Ordering::Relaxed) % u8::MAX;
     let stamps = Stamps { secret: *SECRET, trial };
     let ports = setup.ports.iter().zip(&lab.ports).map(|(setup, live)| PortFacts {
         name: setup.name.clone(),
