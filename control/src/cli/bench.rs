@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use traffic::setup::{OpenPort, PortSetup};
 
 use super::arguments::Arguments;
-use super::devices::{Devices, Found};
+use super::devices::{Devices, Found, Uses};
 use super::replay::{fault_of_output, write};
 use super::{Failure, complain, say};
 use crate::lab::bench::appliance::Itself;
@@ -115,7 +115,7 @@ impl Bench {
         }
         let names: Vec<(&str, &str)> =
             self.ports.iter().map(|name| ("--port", name.as_str())).collect();
-        let found = self.devices.find(&names, true, &mut arguments);
+        let found = self.devices.find(&names, Uses { send: true, receive: true }, &mut arguments);
         let settings = self.options.settings(&found.ports, &mut arguments);
         let mac = |text: &str| text.parse::<Mac>().ok();
         let form = "an Ethernet address like 02:00:00:00:00:01";

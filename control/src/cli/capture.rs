@@ -9,7 +9,7 @@ use traffic::link::{Event, Request};
 
 use super::arguments::Arguments;
 use super::descriptors::Descriptors;
-use super::devices::{Devices, Found};
+use super::devices::{Devices, Found, Uses};
 use super::replay::{fault_of_output, write};
 use super::{Failure, complain, say};
 use crate::lab::captured::{progress, to_json, to_text};
@@ -100,7 +100,7 @@ impl Capture {
         let mut arguments = Arguments::default();
         let names: Vec<(&str, &str)> =
             self.ports.iter().map(|name| ("--port", name.as_str())).collect();
-        let found = self.devices.find(&names, true, &mut arguments);
+        let found = self.devices.find(&names, Uses { send: false, receive: true }, &mut arguments);
         let mut descriptors = Descriptors::default();
         let plan = self.plan(&mut descriptors, &mut arguments);
         for (option, file) in [("-w", Some(&self.file)), ("--json", self.json.as_ref())] {
@@ -194,7 +194,13 @@ impl Capture {
         if let Some((file, text)) = json {
             write(file, &text)?;
         }
-        let faults = &report.faults;
+        let called = |fault: &String| match report.files.first() {
+            Some(file) if self.writes_stdout() => {
+                fault.replace(&file.display().to_string(), "standard output")
+            }
+            _ => fault.clone(),
+        };
+        let faults: Vec<String> = report.faults.iter().map(called).collect();
         if faults.is_empty() { Ok(()) } else { Err(anyhow!(faults.join("\n")).into()) }
     }
 }

@@ -58,6 +58,15 @@ impl Found {
     }
 }
 
+/// What ports are for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Uses {
+    /// Frames are sent by them.
+    pub(super) send: bool,
+    /// What they receive counts.
+    pub(super) receive: bool,
+}
+
 /// The names of ports are looked up here.
 struct Directory<'a> {
     appliance: Option<&'a Appliance>,
@@ -66,17 +75,16 @@ struct Directory<'a> {
     interfaces: Vec<Interface>,
     driver: &'a str,
     mtu: Option<u16>,
-    receives: bool,
+    uses: Uses,
 }
 
 impl Devices {
     /// Finds the ports of these names, each with the option that gives it: a `[[port]]` of the appliance file where
-    /// there is one, else an interface of the kernel, a PCI address or DPDK device arguments. `receives`: what
-    /// they receive counts. What is wrong is noted in `arguments`.
+    /// there is one, else an interface of the kernel, a PCI address or DPDK device arguments. What is wrong is noted in `arguments`.
     pub(super) fn find(
         &self,
         names: &[(&str, &str)],
-        receives: bool,
+        uses: Uses,
         arguments: &mut Arguments,
     ) -> Found {
         let driver = arguments.read("--driver", self.driver.as_ref(), driver, &either(&DRIVERS));
@@ -104,7 +112,7 @@ impl Devices {
             interfaces: interfaces(),
             driver: driver.unwrap_or(DRIVERS[0]),
             mtu,
-            receives,
+            uses,
         };
         for (place, &(option, name)) in names.iter().enumerate() {
             match directory.port(place, name, &mut found.notes) {
@@ -185,7 +193,7 @@ impl Directory<'_> {
         if !interface.has_carrier {
             notes.push(format!("port {name}: it has no carrier: nothing will leave or come"));
         }
-        let offloads = if self.receives { interface.receive_offloads() } else { Vec::new() };
+        let offloads = if self.uses.receive { interface.receive_offloads() } else { Vec::new() };
         if !offloads.is_empty() {
             let off: Vec<String> = offloads.iter().map(|it| format!("{it} off")).collect();
             notes.push(format!(
@@ -195,6 +203,12 @@ impl Directory<'_> {
             ));
         }
         let own = interface.mtu().and_then(|mtu| u16::try_from(mtu).ok()).unwrap_or(MTU_MAX);
+        if let Some(mtu) = self.mtu.filter(|mtu| *mtu > own && self.uses.send) {
+            return Err(format!(
+                "its MTU is {own}: the kernel would drop what is longer, and not say so; \
+                 ip link set {name} mtu {mtu}, or leave --mtu out"
+            ));
+        }
         let device = format!("net_{}{place},iface={name}", self.driver);
         Ok(PortSetup {
             name: name.clone(),
@@ -318,6 +332,29 @@ mod tests {
         assert_eq!(cores("2,4-6"), Some(vec![2, 4, 5, 6]));
         for odd in ["", "1,", "1,1", "3-1", "1-3,2", "a", "-1", "+1", "70000", "0-65535"] {
             assert_eq!(cores(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn an_interface_sends_no_more_than_its_mtu() {
+        let loopback = interfaces().into_iter().find(|it| it.name == "lo").unwrap();
+        let own = u16::try_from(loopback.mtu().unwrap()).unwrap_or(MTU_MAX);
+        let port = |mtu: u16, send| {
+            let uses = Uses { send, receive: true };
+            let interfaces = vec![Interface { name: "lo".into(), ..loopback.clone() }];
+            let (appliance, running, driver) = (None, None, DRIVERS[0]);
+            Directory { appliance, running, interfaces, driver, mtu: Some(mtu), uses }.port(
+                0,
+                "lo",
+                &mut Vec::new(),
+            )
+        };
+        assert_eq!(port(own - 1, true).unwrap().mtu, own - 1);
+        // Loopback has so large an MTU that only more than its own is refused.
+        if let Some(more) = own.checked_add(1) {
+            let error = port(more, true).unwrap_err();
+            assert!(error.contains("the kernel would drop"), "{error}");
+            assert_eq!(port(more, false).unwrap().mtu, more);
         }
     }
 

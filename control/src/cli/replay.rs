@@ -13,7 +13,7 @@ use traffic::replay::{ReplayPlan, ReplayProgress, ReplayReport, Timing};
 
 use super::arguments::Arguments;
 use super::descriptors::Descriptors;
-use super::devices::{Devices, Found};
+use super::devices::{Devices, Found, Uses};
 use super::{Failure, complain, say};
 use crate::lab::progress::Progress;
 use crate::lab::replayed::{failed, progress, timing_error, to_json, to_text};
@@ -83,7 +83,7 @@ impl Replay {
         let mut arguments = Arguments::default();
         let mut names = vec![("--port", self.port.as_str())];
         names.extend(self.port2.as_deref().map(|name| ("--port2", name)));
-        let found = self.devices.find(&names, false, &mut arguments);
+        let found = self.devices.find(&names, Uses { send: true, receive: false }, &mut arguments);
         let mut descriptors = Descriptors::default();
         let files = descriptors.inputs(&self.files, &mut arguments);
         let plan = self.plan(files, &found, &mut arguments);

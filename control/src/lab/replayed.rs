@@ -38,6 +38,10 @@ pub(crate) fn to_text(report: &ReplayReport) -> String {
     for (reason, frames) in &report.failed {
         line("failed", format!("{} frames: {reason}", grouped(*frames)));
     }
+    if report.left_out > 0 {
+        let frames = grouped(report.left_out);
+        line("left out", format!("{frames} frames of each loop, which no port can send"));
+    }
     let loops = if report.loops == 1 {
         "1 loop".into()
     } else {
@@ -173,6 +177,7 @@ mod tests {
             bytes: 1_000_000,
             wire_bytes: 1_024_000,
             failed: vec![("longer than the port's MTU".to_owned(), 3)],
+            left_out: 4,
             loops: 2,
             elapsed_ns: 2_000_000_000,
             timing_error: Some(histogram::encode(&error)),
@@ -186,6 +191,7 @@ mod tests {
     fn a_report_reads_like_this() {
         let want = "sent          1,000 frames, 1.00 MB, 1.02 MB on the wire\n\
                     failed        3 frames: longer than the port's MTU\n\
+                    left out      4 frames of each loop, which no port can send\n\
                     time          2.00 s, 2 loops, stopped\n\
                     rate          500 pps, 4.00 Mb/s, 4.10 Mb/s on the wire\n\
                     timing error  p50 90 ns, p99 9";

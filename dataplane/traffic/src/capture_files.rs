@@ -70,8 +70,8 @@ impl Files {
         if !is_special {
             // What can be made can be written, until the disk is full.
             let probe = partial(name);
-            let made = File::create(&probe).and_then(|_| fs::remove_file(&probe));
-            made.map_err(|error| format!("{}: it can't be written: {error}", probe.display()))?;
+            let made = File::create_new(&probe).and_then(|_| fs::remove_file(&probe));
+            made.map_err(|error| cannot(&probe, &error))?;
         }
         Ok(files)
     }
@@ -108,7 +108,8 @@ impl Files {
         } else {
             let name = self.nth(self.number);
             let draft = partial(&name);
-            let file = File::create(&draft).map_err(|error| cannot(&draft, &error))?;
+            // Never what another capture is writing.
+            let file = File::create_new(&draft).map_err(|error| cannot(&draft, &error))?;
             (file, Some((draft, name)))
         };
         self.current =
@@ -218,6 +219,9 @@ fn cannot(name: &Path, error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::StorageFull => "; make room, or rotate with --files",
         io::ErrorKind::BrokenPipe => ": its reader has gone",
+        io::ErrorKind::AlreadyExists => {
+            "; another capture writes it, or one was killed and left it: choose another name, or remove it"
+        }
         _ => "",
     };
     format!("{}: it can't be written: {error}{remedy}", name.display())
@@ -251,6 +255,21 @@ mod tests {
         files.close(b"tail").unwrap();
         assert_eq!(names(dir.path()), ["out.pcapng"]);
         assert_eq!(fs::read(dir.path().join("out.pcapng")).unwrap(), b"headframestail");
+    }
+
+    #[test]
+    fn what_another_capture_writes_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = dir.path().join("out.pcapng");
+        let again = || Files::new(&name, &Rotation::default());
+        let (mut first, mut late) = (again().unwrap(), again().unwrap());
+        first.open(b"head").unwrap();
+        for error in [again().unwrap_err(), late.open(b"HEAD").unwrap_err()] {
+            assert!(error.contains("another capture writes it"), "{error}");
+        }
+        first.close(b"tail").unwrap();
+        assert_eq!(fs::read(&name).unwrap(), b"headtail");
+        assert!(again().is_ok());
     }
 
     #[test]

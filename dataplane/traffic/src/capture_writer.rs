@@ -72,7 +72,10 @@ impl Writer<'_> {
     fn check(&mut self, what: impl FnOnce(&mut Self) -> Result<(), String>) -> bool {
         if let Err(fault) = what(self) {
             self.recording.fail();
-            self.faults.push(fault);
+            // What could not be written can't be completed either: that is no news.
+            if !self.faults.contains(&fault) {
+                self.faults.push(fault);
+            }
             return false;
         }
         true

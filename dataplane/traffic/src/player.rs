@@ -4,6 +4,8 @@ mod kept;
 mod sieve;
 mod totals;
 
+use core::sync::atomic::AtomicBool;
+
 use self::kept::Kept;
 use self::sieve::Sieve;
 pub use self::totals::Totals;
@@ -86,6 +88,11 @@ impl Player {
     /// Opens captures and reads them to their end, where that is possible and wanted. Errors: all that is
     /// wrong, a sentence each.
     pub fn open(plan: &ReplayPlan) -> Result<Self, Vec<String>> {
+        Self::open_until(plan, &AtomicBool::new(false))
+    }
+
+    /// The same, and reading to the end takes its time: once `stop` is set, it ends with an error.
+    pub fn open_until(plan: &ReplayPlan, stop: &AtomicBool) -> Result<Self, Vec<String>> {
         let mut faults = Vec::new();
         let is_readable_again = check(plan, &mut faults);
         let schedule = Schedule::new(plan.timing).unwrap_or_else(|fault| {
@@ -121,14 +128,15 @@ impl Player {
         };
         // Where a file is not there, that is all that can be told.
         if is_readable_again == Some(true) && !plan.reading.skip_scan {
-            player.scan(captures(), &mut faults);
+            player.scan(captures(), stop, &mut faults);
         }
         if faults.is_empty() { Ok(player) } else { Err(faults) }
     }
 
     /// Reads all of the captures.
-    fn scan(&mut self, mut captures: Captures, faults: &mut Vec<String>) {
+    fn scan(&mut self, mut captures: Captures, stop: &AtomicBool, faults: &mut Vec<String>) {
         let rules = Rules {
+            stop,
             sieve: &self.sieve,
             rewriter: &self.rewriter,
             splitter: self.splitter.as_ref(),

@@ -198,6 +198,10 @@ pub struct ReplayReport {
     pub wire_bytes: u64,
     /// Frames that were not sent, by reason.
     pub failed: Vec<(String, u64)>,
+    /// Frames of each loop that no port can send, and that were left out as was asked for; 0 where captures were not read
+    /// through before.
+    #[serde(default)]
+    pub left_out: u64,
     /// Loops ended.
     pub loops: u64,
     /// From the first frame to the last, in nanoseconds.

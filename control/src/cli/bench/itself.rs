@@ -58,6 +58,14 @@ impl OfItself {
         arguments: &mut Arguments,
     ) -> Option<(Itself, Vec<u16>)> {
         if !self.is_itself {
+            // The parser does not ask for --self where there are ports, which exclude it.
+            let given =
+                [("--mirror", self.mirror.is_some()), ("--dut-cores", self.dut_cores.is_some())];
+            for (option, _) in given.iter().filter(|(_, is_given)| *is_given) {
+                arguments.fault(format!(
+                    "{option} is about linetap itself; name --self in place of ports, or leave it out"
+                ));
+            }
             return None;
         }
         let form = "cores by number, each once, like 1 or 2,4-6";

@@ -113,8 +113,15 @@ impl Options {
         }
         let or = |rfc: f64, short: f64| duration.unwrap_or(if self.rfc { rfc } else { short });
         let times = |rfc: u32, few: u32| trials.unwrap_or(if self.rfc { rfc } else { few });
+        let methods = self.methods(arguments);
+        let holds = methods.iter().any(|it| matches!(it, Method::Soak | Method::Reconfiguration));
+        if self.load.is_some() && !holds {
+            arguments.fault(
+                "--load is for --method soak and reconfiguration; add one of them, or say --max-load",
+            );
+        }
         Settings {
-            methods: self.methods(arguments),
+            methods,
             traffic: self.traffic(ports, arguments),
             load_max,
             load: held.unwrap_or(Load::Part(1.0)),
@@ -309,6 +316,12 @@ mod tests {
         assert_eq!((settings.throughput_s, settings.latency_s), (60.0, 120.0));
         assert_eq!((settings.latency_trials, settings.wait_s), (20, 2.0));
         assert!((settings.precision - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_load_is_for_what_holds_one() {
+        assert!(read("--load 50% --method soak", 1500).is_ok());
+        assert!(read("--load 50%", 1500).unwrap_err().contains("--load is for --method soak"));
     }
 
     #[test]

@@ -129,6 +129,18 @@ const LOADED: u32 = 8191;
 const STREAMED: u32 = 1023;
 
 #[test]
+fn what_is_left_out_is_in_the_report() {
+    let mut scene = Scene::new(1, LOADED);
+    let mut frames = frames(3);
+    frames[1].1.truncate(3);
+    let mut plan = plan(scene.capture(&frames), Timing::Top);
+    plan.reading.leave_out = true;
+    let report = scene.run(plan);
+    assert_eq!((report.packets, report.left_out), (2, 1));
+    assert_eq!(scene.finish(1)[0].len(), 2);
+}
+
+#[test]
 fn what_leaves_is_what_the_capture_holds_loaded_or_streamed() {
     for room in [LOADED, STREAMED] {
         let mut scene = Scene::new(1, room);

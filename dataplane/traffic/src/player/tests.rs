@@ -147,6 +147,16 @@ fn rates_count_frames_or_their_bits_after_rewriting() {
 }
 
 #[test]
+fn reading_through_ends_when_it_shall() {
+    let files = Files::new();
+    let file = files.write("one", &capture_of([(0, frame(1, 60))]));
+    let plan = plan(&[&file]);
+    let told = Player::open_until(&plan, &AtomicBool::new(true)).unwrap_err();
+    assert_eq!(told, ["stopped before the captures were read through"]);
+    assert!(Player::open_until(&plan, &AtomicBool::new(false)).is_ok());
+}
+
+#[test]
 fn what_can_not_be_sent_is_told_or_left_out() {
     let files = Files::new();
     let lens = [60, 0, 13, 14, 1515, 1514, 0];

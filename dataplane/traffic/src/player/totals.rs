@@ -1,5 +1,7 @@
 //! Reading captures to their end before anything is sent: what they come to, and what is wrong.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use super::kept::Kept;
 use super::sieve::Sieve;
 use crate::captures::Captures;
@@ -38,6 +40,8 @@ impl Totals {
 
 /// What decides over frames.
 pub(super) struct Rules<'a> {
+    /// Ends the reading when it is set.
+    pub(super) stop: &'a AtomicBool,
     pub(super) sieve: &'a Sieve,
     pub(super) rewriter: &'a Rewriter,
     pub(super) splitter: Option<&'a Splitter>,
@@ -84,6 +88,10 @@ pub(super) fn scan(captures: &mut Captures, rules: &Rules<'_>, mut schedule: Sch
     let [mut unsendable, mut silence] = [Complaint::default(), Complaint::default()];
     let (mut frames, mut gap) = (0u64, 0u64);
     loop {
+        if rules.stop.load(Ordering::Relaxed) {
+            scan.faults.push("stopped before the captures were read through".to_owned());
+            break;
+        }
         match captures.advance() {
             Ok(Some(before)) => gap = gap.saturating_add(before),
             Ok(None) => break,

@@ -6,6 +6,7 @@
 mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -60,8 +61,17 @@ pub(crate) fn run(desk: &mut Desk, plan: &ReplayPlan) -> Event {
 fn replay(desk: &mut Desk, plan: &ReplayPlan) -> Result<ReplayReport, Vec<String>> {
     let ports = ports(desk, plan)?;
     let workers = senders(desk, &ports)?;
-    let player = Player::open(plan)?;
+    let stop = desk.requests.stop();
+    let player = match Player::open_until(plan, stop) {
+        Ok(player) => player,
+        // Who stops it has no use for what is wrong.
+        Err(_) if stop.load(Ordering::Relaxed) => {
+            return Ok(ReplayReport { was_stopped: true, ..ReplayReport::default() });
+        }
+        Err(faults) => return Err(faults),
+    };
     let course = Course::new(plan, player.totals());
+    let left_out = player.totals().map_or(0, |totals| totals.left_out);
     let (pace, fed) = (Arc::new(Pace::default()), Arc::new(Fed::default()));
     let errors_before = errors_of(desk, &ports);
     let mut parts = parts(desk, plan, player, workers, (&pace, &fed))?;
@@ -89,6 +99,7 @@ fn replay(desk: &mut Desk, plan: &ReplayPlan) -> Result<ReplayReport, Vec<String
     drain(desk, &ports);
     let mut report = report(&sent, manner.is_timed);
     report.was_stopped = was_stopped;
+    report.left_out = left_out;
     report.loops = course.loops(report.packets, &fed);
     report.faults = parts.faults;
     report.faults.extend(read);
