@@ -106,6 +106,9 @@ impl<P: Mempool> Feeder<P> {
                     if giver.push(frame, slot) {
                         // Nothing waits here for the others to have as much.
                         self.givers.iter_mut().for_each(Giver::flush);
+                    } else if giver.is_idle() {
+                        // Of a pipe nobody knows when the next one comes.
+                        giver.flush();
                     }
                 }
                 Err(Lack::Room) => _ = fed.too_long.fetch_add(1, Ordering::Relaxed),

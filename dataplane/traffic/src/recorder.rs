@@ -11,7 +11,7 @@ use engine::port::{Clock, Mbuf, RxQueue};
 use crate::capture::CapturePlan;
 use crate::decap::inner;
 use crate::pcapng;
-use crate::recording::{Chunk, Counted, FRAME_BYTES_MAX, Recording};
+use crate::recording::{Chunk, Counted, FRAME_BYTES_MAX, Recording, VNIS_MAX};
 use crate::wall_clock::WallClock;
 
 /// A chunk that is not full is written after so many milliseconds: somebody may look on.
@@ -211,11 +211,17 @@ impl Recorder<'_> {
         if let Some(place) = self.places.get_mut(self.current) {
             place.flush();
         }
-        let (places, recording) = (&mut self.places, self.recording);
-        self.current = *self.index.entry(which).or_insert_with(|| {
-            places.push(Place::new(which, recording));
-            places.len() - 1
-        });
+        self.current = match self.index.get(&which) {
+            Some(place) => *place,
+            // The last one's interface is that of further networks: so many others came before.
+            None if self.places.len() > VNIS_MAX => VNIS_MAX,
+            None => {
+                self.places.push(Place::new(which, self.recording));
+                let place = self.places.len() - 1;
+                self.index.insert(which, place);
+                place
+            }
+        };
     }
 
     /// Gives the chunk to the writer when it is old.

@@ -19,7 +19,7 @@ const CHUNKS_MIN: usize = 3;
 /// The longest frame that a block is made of.
 pub(crate) const FRAME_BYTES_MAX: usize = 128 << 10;
 /// Networks that get an interface of their own.
-const VNIS_MAX: usize = 65_536;
+pub(crate) const VNIS_MAX: usize = 65_536;
 
 /// Blocks of a file.
 #[derive(Debug, Default)]
@@ -145,8 +145,11 @@ impl Recording {
                 let is_last = list.len() == VNIS_MAX;
                 let name = if is_last { "further networks".into() } else { format!("vni {which}") };
                 list.push((name, Counted::new()));
+                // Of further ones nothing is kept.
+                if !is_last {
+                    numbers.insert(which, number);
+                }
             }
-            numbers.insert(which, number);
             number
         };
         let counted = list.get(number as usize).map(|(_, counted)| counted.clone());
@@ -212,5 +215,32 @@ impl Counted {
     fn new() -> std::sync::Arc<Self> {
         let lost_by_device = AtomicU64::new(u64::MAX);
         std::sync::Arc::new(Self { lost_by_device, ..Self::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{CapturePlan, Decap, Rotation};
+
+    #[test]
+    fn networks_beyond_what_a_file_describes_share_one_interface_and_no_memory() {
+        let plan = CapturePlan {
+            ports: vec![0],
+            file: "x".into(),
+            rotation: Rotation::default(),
+            snap_len: None,
+            decap: Some(Decap { udp_port: 4789, vnis: vec![] }),
+            duration_ns: None,
+            limit: None,
+            buffer_bytes: 1 << 20,
+        };
+        let recording = Recording::new(&plan, &["p".to_owned()]);
+        let many = VNIS_MAX as u32 + 100;
+        let numbers: Vec<u32> = (0..many).map(|vni| recording.interface(vni).0).collect();
+        assert!(numbers.iter().zip(0..).all(|(&number, vni)| number == vni.min(VNIS_MAX as u32)));
+        let interfaces = recording.interfaces.lock().unwrap();
+        assert_eq!((interfaces.list.len(), interfaces.numbers.len()), (VNIS_MAX + 1, VNIS_MAX));
+        assert_eq!(interfaces.list[VNIS_MAX].0, "further networks");
     }
 }

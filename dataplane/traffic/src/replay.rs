@@ -190,7 +190,7 @@ pub struct ReplayProgress {
 /// What became of a replay.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReplayReport {
-    /// Frames that ports took.
+    /// Frames that left: those that a device took and could not send are not among them.
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,

@@ -117,6 +117,12 @@ impl<M> Giver<M> {
         is_full
     }
 
+    /// True when the worker has nothing else waiting. Cost: two loads.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.ring.full.is_empty()
+    }
+
     /// Gives the worker what there is.
     pub fn flush(&mut self) {
         if let Some(mut chunk) = self.chunk.take_if(|chunk| !chunk.frames.is_empty()) {

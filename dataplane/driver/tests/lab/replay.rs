@@ -1,6 +1,7 @@
 //! Replay: what leaves is what the captures hold, when it is due.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -274,4 +275,30 @@ fn what_has_no_port_is_refused_and_the_next_is_sent() {
     }
     assert_eq!(scene.run(good).packets, 10);
     assert_eq!(scene.finish(1)[0].len(), 10);
+}
+
+#[test]
+fn a_frame_of_a_pipe_leaves_before_the_next_one_comes() {
+    let mut scene = Scene::new(1, STREAMED);
+    let frames = frames(2);
+    let whole = fs::read(scene.capture(&frames)).unwrap();
+    let pipe = scene.folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let plan = plan(pipe.clone(), Timing::Top);
+    scene.process.tell(&Request::Replay(Box::new(plan)));
+    let mut pipe = fs::OpenOptions::new().write(true).open(pipe).unwrap();
+    // The file's header, and the first record.
+    let (first, rest) = whole.split_at(24 + 16 + frames[0].1.len());
+    pipe.write_all(first).unwrap();
+    loop {
+        let Event::ReplayProgress(progress) = scene.process.hear() else { panic!("it has ended") };
+        if progress.packets == 1 {
+            break;
+        }
+        assert!(progress.elapsed_ns < 20_000_000_000, "it is not sent");
+    }
+    pipe.write_all(rest).unwrap();
+    drop(pipe);
+    assert_eq!(scene.report().packets, 2);
+    assert!(scene.finish(1)[0] == bytes_of(&frames));
 }

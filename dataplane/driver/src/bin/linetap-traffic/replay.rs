@@ -110,6 +110,7 @@ fn replay(desk: &mut Desk, plan: &ReplayPlan) -> Result<ReplayReport, Vec<String
     }
     let too_long = ("longer than a buffer for the port's MTU".to_owned(), fed.too_long());
     let refused = errors_of(desk, &ports).saturating_sub(errors_before);
+    report.packets = report.packets.saturating_sub(refused);
     let refused = ("the device could not send them".to_owned(), refused);
     report.failed = [too_long, refused].into_iter().filter(|(_, frames)| *frames > 0).collect();
     Ok(report)
