@@ -131,7 +131,13 @@ impl Devices {
 
     fn cores(&self, arguments: &mut Arguments) -> Vec<u16> {
         let form = "cores by number, each once, like 1 or 2,4-6";
-        arguments.read("--cores", self.cores.as_ref(), cores, form).unwrap_or_default()
+        let cores = arguments.read("--cores", self.cores.as_ref(), cores, form).unwrap_or_default();
+        for core in cores.iter().filter(|core| !has_core(**core)) {
+            arguments.fault(format!(
+                "--cores: this machine has no core {core}; lscpu tells which it has"
+            ));
+        }
+        cores
     }
 }
 
@@ -299,6 +305,11 @@ pub(super) fn cores(text: &str) -> Option<Vec<u16>> {
     Some(cores)
 }
 
+/// Whether the machine has a core, be it one that this process keeps off.
+fn has_core(core: u16) -> bool {
+    Path::new("/sys/devices/system/cpu").join(format!("cpu{core}")).exists()
+}
+
 /// The cores that this process may run on.
 pub(super) fn cores_allowed() -> Vec<u16> {
     let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
@@ -325,6 +336,11 @@ fn default_core() -> (Vec<u16>, Option<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_core_that_is_not_there_is_known() {
+        assert!(has_core(0) && !has_core(60_000));
+    }
 
     #[test]
     fn cores_are_lists_and_ranges_each_once() {
