@@ -54,7 +54,7 @@ impl Found {
     /// What to open, with so many buffers for frames that are sent.
     pub(super) fn setup(&self, frames: u32) -> Setup {
         let (ports, cores) = (self.ports.clone(), self.cores.clone());
-        Setup { ports, cores, memory: MemorySpec::Auto, frames }
+        Setup { ports, cores, memory: MemorySpec::Auto, frames, timed: false }
     }
 }
 

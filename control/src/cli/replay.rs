@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use traffic::link::{Event, Request};
 use traffic::replay::{ReplayPlan, ReplayProgress, ReplayReport, Timing};
+use traffic::setup::Setup;
 
 use super::arguments::Arguments;
 use super::descriptors::Descriptors;
@@ -71,7 +72,9 @@ impl Replay {
         let shown = Progress::new("replay", self.quiet);
         let mut process =
             TrafficProcess::start(&interrupt).map_err(anyhow::Error::new)?.telling(shown.teller());
-        process.open(found.setup(frames(&found))).map_err(anyhow::Error::new)?;
+        let is_timed = plan.timing != Timing::Top;
+        let setup = Setup { timed: is_timed, ..found.setup(frames(&found)) };
+        process.open(setup).map_err(anyhow::Error::new)?;
         let report = replay(&mut process, plan, shown)?;
         // Its ports are closed before anything else is done with them.
         process.finish().map_err(anyhow::Error::new)?;

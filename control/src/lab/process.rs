@@ -328,7 +328,7 @@ mod tests {
 
     fn nothing() -> Setup {
         let memory = engine::snapshot::MemorySpec::Auto;
-        Setup { ports: vec![], cores: vec![], memory, frames: 0 }
+        Setup { ports: vec![], cores: vec![], memory, frames: 0, timed: false }
     }
 
     const OPENED: &str = r#"read open; echo '{"Opened":{"ports":[],"dpdk":"DPDK 0"}}' >&0; "#;

@@ -40,6 +40,10 @@ pub(crate) fn configure(
         rss.rss_key_len = u8::try_from(key.len()).unwrap_or(KEY_LEN_DEFAULT);
     }
     conf.txmode.offloads = chains(info, config);
+    if config.timed && info.tx_offload_capa & dpdk_sys::LT_TX_OFFLOAD_SEND_ON_TIMESTAMP != 0 {
+        timestamps::register_send(handle)?;
+        conf.txmode.offloads |= dpdk_sys::LT_TX_OFFLOAD_SEND_ON_TIMESTAMP;
+    }
     let tx_queues = config.tx_queues + config.pooled_tx_queues;
     handle.call("rte_eth_dev_configure", || {
         // SAFETY: the port is open and does not run; `conf` and its key are read during the call.

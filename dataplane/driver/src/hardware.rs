@@ -278,6 +278,7 @@ fn start(
         tx_queues: plan.tx_queues,
         pooled_tx_queues: plan.pooled_tx_queues,
         chains: plan.chains,
+        timed: false,
         rx_descriptors: DESCRIPTORS,
         tx_descriptors: DESCRIPTORS,
     };

@@ -25,6 +25,7 @@ const BURSTS_IN_HAND: usize = 4;
 pub struct LabPlan {
     device: Device,
     buffer_bytes: u32,
+    is_timed: bool,
 }
 
 /// A port of the lab.
@@ -66,7 +67,7 @@ pub struct Lab {
 pub fn plan(setup: &Setup) -> Result<Vec<LabPlan>, Vec<DriverError>> {
     let (mut plans, mut errors) = (Vec::new(), Vec::new());
     for port in &setup.ports {
-        match LabPlan::new(port, setup.cores.len()) {
+        match LabPlan::new(port, setup) {
             Ok(plan) => plans.push(plan),
             Err(error) => errors.push(error),
         }
@@ -85,16 +86,16 @@ pub fn eal_config(setup: &Setup, plans: &[LabPlan]) -> EalConfig {
 }
 
 impl LabPlan {
-    fn new(port: &PortSetup, workers: usize) -> Result<Self, DriverError> {
+    fn new(port: &PortSetup, setup: &Setup) -> Result<Self, DriverError> {
         let mut device = Device::parse(&port.name, &port.device)?;
         let frame_len = u32::from(port.mtu) + ETHERNET_LEN_MAX;
         let mut buffer_bytes = frame_buffer_bytes(port.mtu);
         if device.is("af_packet") {
-            let workers = u16::try_from(workers).unwrap_or(u16::MAX);
+            let workers = u16::try_from(setup.cores.len()).unwrap_or(u16::MAX);
             af_packet::complete(&port.name, &mut device, port.mtu, frame_len, workers)?;
             buffer_bytes = buffer_bytes.max(af_packet::buffer_bytes(&device));
         }
-        Ok(Self { device, buffer_bytes })
+        Ok(Self { device, buffer_bytes, is_timed: setup.timed })
     }
 }
 
@@ -137,7 +138,7 @@ impl LabPort {
             mac: self.port.mac(),
             speed_mbps,
             is_up,
-            sends_timed: false,
+            sends_timed: self.port.abilities().sends_timed,
         }
     }
 }
@@ -159,6 +160,7 @@ fn start(
         promiscuous: true,
         rx_queues: queues_of(&plan.device).unwrap_or(wanted).min(abilities.rx_queues_max),
         tx_queues: wanted.min(abilities.tx_queues_max),
+        timed: plan.is_timed,
         timestamps: timestamps::are_told_by(&abilities.driver),
         rx_descriptors: DESCRIPTORS,
         tx_descriptors: DESCRIPTORS,

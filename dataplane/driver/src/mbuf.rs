@@ -244,6 +244,18 @@ impl engine::port::Mbuf for Mbuf {
     }
 
     #[inline]
+    fn send_at(&mut self, device_time: u64) -> bool {
+        let Some((offset, flag)) = timestamps::send_place() else { return false };
+        let Some(raw) = self.own_mut() else { return false };
+        raw.ol_flags |= flag;
+        // SAFETY: DPDK has put eight bytes of its own at this place within the header.
+        let field = unsafe { ptr::from_mut(raw).cast::<u8>().add(offset) };
+        // SAFETY: as above; `self` is the only handle.
+        unsafe { field.cast::<u64>().write_unaligned(device_time) };
+        true
+    }
+
+    #[inline]
     fn time_ns(&self) -> Option<u64> {
         let raw = self.raw();
         let offset = timestamps::offset(raw.ol_flags)?;

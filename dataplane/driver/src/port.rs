@@ -36,6 +36,8 @@ pub struct Abilities {
     pub hashes: bool,
     /// It sends frames of several segments: it says so, or is known to.
     pub sends_chains: bool,
+    /// It sends frames at times of its own clock that they are given.
+    pub sends_timed: bool,
     /// A transmit queue frees buffers faster when told that all are of one pool and nobody else's.
     pub frees_fast: bool,
     /// The interface of the kernel that it sits on; 0 for none.
@@ -58,6 +60,8 @@ pub struct PortConfig {
     pub all_multicast: bool,
     /// Send frames of several segments too, where the device can.
     pub chains: bool,
+    /// Send frames at times that they are given, where the device can.
+    pub timed: bool,
     /// Spread frames over several buffers when they are larger than one.
     pub scatter: bool,
     /// Have frames tell when they were received, where the device knows by the system's clock.
@@ -160,7 +164,8 @@ impl Port {
         let tx = (0..config.tx_queues + config.pooled_tx_queues).map(|queue| {
             let is_pooled = queue >= config.tx_queues;
             let takes_chains = sends_chains && config.chains && !is_pooled;
-            TxQueue::new(&handle, queue, takes_chains, sends_chains && !is_pooled)
+            let is_timed = config.timed && abilities.sends_timed;
+            TxQueue::new(&handle, queue, takes_chains, sends_chains && !is_pooled, is_timed)
         });
         let tx = tx.collect();
         let mut running = RunningPort::new(&handle, abilities);
@@ -196,6 +201,7 @@ fn abilities(port: u16, info: &dpdk_sys::rte_eth_dev_info) -> Abilities {
         // net_af_xdp neither says so nor may be asked: it sends wrong bytes for chains.
         sends_chains: info.tx_offload_capa & dpdk_sys::LT_TX_OFFLOAD_MULTI_SEGS != 0
             && driver != "net_af_xdp",
+        sends_timed: info.tx_offload_capa & dpdk_sys::LT_TX_OFFLOAD_SEND_ON_TIMESTAMP != 0,
         interface_index: info.if_index,
         // SAFETY: the port is open.
         socket: unsafe { dpdk_sys::rte_eth_dev_socket_id(port) },

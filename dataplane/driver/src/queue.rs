@@ -31,6 +31,7 @@ pub struct TxQueue {
     queue: u16,
     takes_chains: bool,
     takes_shared: bool,
+    is_timed: bool,
     _running: Arc<Handle>,
     _one_thread: PhantomData<Cell<()>>,
 }
@@ -48,6 +49,7 @@ impl TxQueue {
         queue: u16,
         takes_chains: bool,
         takes_shared: bool,
+        is_timed: bool,
     ) -> Self {
         let (port, running) = (running.port, Arc::clone(running));
         Self {
@@ -55,6 +57,7 @@ impl TxQueue {
             queue,
             takes_chains,
             takes_shared,
+            is_timed,
             _running: running,
             _one_thread: PhantomData,
         }
@@ -154,6 +157,16 @@ impl engine::port::TxQueue for TxQueue {
     #[inline]
     fn takes_shared(&self) -> bool {
         self.takes_shared
+    }
+
+    fn device_time(&self) -> Option<u64> {
+        if !self.is_timed {
+            return None;
+        }
+        let mut time = 0;
+        // SAFETY: the port is open; the time is written when the call succeeds.
+        let status = unsafe { dpdk_sys::rte_eth_read_clock(self.port, &raw mut time) };
+        (status == 0).then_some(time)
     }
 
     fn number(&self) -> u16 {

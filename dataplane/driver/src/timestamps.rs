@@ -35,6 +35,29 @@ pub(crate) fn register(handle: &Handle) -> Result<(), DriverError> {
     Ok(())
 }
 
+/// The flag of buffers that carry the time at which they shall be sent; 0 before anybody has it.
+static SEND_FLAG: AtomicU64 = AtomicU64::new(0);
+
+/// Has buffers carry the time at which they shall be sent: the same field, with a flag of its own. Errors: there is no
+/// room left for it.
+pub(crate) fn register_send(handle: &Handle) -> Result<(), DriverError> {
+    let (mut offset, mut flag) = (0, 0);
+    handle.call("rte_mbuf_dyn_tx_timestamp_register", || {
+        // SAFETY: both are written; the EAL runs, or there would be no handle.
+        unsafe { dpdk_sys::rte_mbuf_dyn_tx_timestamp_register(&raw mut offset, &raw mut flag) }
+    })?;
+    OFFSET.store(usize::try_from(offset).unwrap_or(0), Ordering::Relaxed);
+    SEND_FLAG.store(flag, Ordering::Release);
+    Ok(())
+}
+
+/// Where the time of sending is in a buffer, and the flag that tells of it; `None` before it is registered.
+#[inline]
+pub(crate) fn send_place() -> Option<(usize, u64)> {
+    let flag = SEND_FLAG.load(Ordering::Acquire);
+    (flag != 0).then(|| (OFFSET.load(Ordering::Relaxed), flag))
+}
+
 /// Where the field is in a buffer with these flags, if it has one. Cost: one load where nobody asked for it.
 #[inline]
 pub(crate) fn offset(flags: u64) -> Option<usize> {

@@ -58,6 +58,12 @@ pub trait Mbuf: Sized + Debug {
     #[must_use]
     fn again(&mut self) -> Self;
 
+    /// Has a device that can ([`TxQueue::device_time`]) send the frame at that time of its clock. False (and no change)
+    /// where buffers carry no such time, or somebody else holds the frame too.
+    fn send_at(&mut self, _device_time: u64) -> bool {
+        false
+    }
+
     /// When the frame was captured, in nanoseconds, where it tells: frames of most devices do not, and came
     /// when they were received.
     #[inline]
@@ -121,6 +127,12 @@ pub trait TxQueue {
 
     /// True when frames that somebody else holds too ([`Mbuf::share`]) may be sent on this queue.
     fn takes_shared(&self) -> bool;
+
+    /// What the device's clock says, in its own units, where it sends frames at times that they are given
+    /// ([`Mbuf::send_at`]). Not for every burst: it asks the device.
+    fn device_time(&self) -> Option<u64> {
+        None
+    }
 
     /// Its number among the transmit queues of its port.
     fn number(&self) -> u16 {

@@ -27,6 +27,7 @@ pub mod timing;
 pub mod pace;
 pub mod supply;
 pub mod kept;
+pub mod device_clock;
 pub mod sender;
 pub mod feeder;
 pub mod stamp;

@@ -110,6 +110,7 @@ mod tests {
             cores: vec![1],
             memory: engine::snapshot::MemorySpec::Auto,
             frames: 7,
+            timed: true,
         }
     }
 }

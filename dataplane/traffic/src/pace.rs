@@ -41,8 +41,13 @@ impl Pace {
     /// Sets the start; returns it, in ticks.
     pub fn start<C: Clock>(&self) -> u64 {
         let start = C::now() + Scale::new(C::hz()).ticks(LEAD_NS);
-        self.start.store(start, Ordering::Release);
+        self.start_at(start);
         start
+    }
+
+    /// Sets the start, in ticks.
+    pub(crate) fn start_at(&self, start: u64) {
+        self.start.store(start, Ordering::Release);
     }
 
     /// Ends it early.

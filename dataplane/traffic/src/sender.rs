@@ -12,6 +12,7 @@ use engine::port::{Clock as _, Devices, Mbuf as _, TxQueue as _};
 use engine::ticks::Scale;
 use hdrhistogram::Histogram;
 
+use crate::device_clock::DeviceClock;
 use crate::pace::Runner;
 use crate::replay::Layer;
 use crate::supply::{Next, Supply};
@@ -19,6 +20,8 @@ use crate::timing::{Coarse, TimingErrors};
 
 /// Frames that are offered to a port at once at most.
 const OUT_MAX: usize = 64;
+/// A device that sends at given times gets frames so much earlier.
+const AHEAD_NS: u64 = 200_000;
 /// Frames that are due within the time that was given may be sent so much later.
 const GRACE_NS: u64 = 1_000_000_000;
 
@@ -65,6 +68,10 @@ pub struct Manner {
 pub struct Sender<'a, D: Devices> {
     /// Its transmit queues: the client's side, the server's.
     tx: [Option<&'a mut D::Tx>; 2],
+    /// Of devices that send at given times.
+    clocks: [Option<DeviceClock>; 2],
+    /// In ticks.
+    ahead: u64,
     tally: &'a Tally,
     is_timed: bool,
     scale: Scale,
@@ -96,6 +103,8 @@ impl<'a, D: Devices> Sender<'a, D> {
         };
         Self {
             tx,
+            clocks: [None, None],
+            ahead: scale.ticks(AHEAD_NS),
             tally,
             is_timed,
             scale,
@@ -114,6 +123,11 @@ impl<'a, D: Devices> Sender<'a, D> {
         mut supply: impl Supply<Mbuf = D::Mbuf>,
         runner: &Runner<'_>,
     ) -> (Sent, Histogram<u64>) {
+        if self.is_timed {
+            for (clock, tx) in self.clocks.iter_mut().zip(&self.tx) {
+                *clock = tx.as_deref().and_then(DeviceClock::measure::<D::Clock>);
+            }
+        }
         if let Some(start) = runner.await_start::<D::Clock>() {
             self.send_all(&mut supply, runner, start);
         }
@@ -140,26 +154,51 @@ impl<'a, D: Devices> Sender<'a, D> {
                     continue;
                 }
             };
-            let due = start.saturating_add(slot.due);
+            let due = start.saturating_add(slot.due).saturating_sub(self.ahead_of(slot.side));
             let Some(now) = runner.await_due::<D::Clock>(due, self.scale) else { return };
             self.sent.starved += u64::from(was_dry && now > due);
             was_dry = false;
-            self.collect(supply, slot.side, now.saturating_sub(start));
+            self.collect(supply, slot.side, start, now);
             if !self.send(slot.side, runner, start) {
                 return;
             }
         }
     }
 
+    /// How much earlier than due frames are given to a port, in ticks.
+    #[inline]
+    fn ahead_of(&self, side: u8) -> u64 {
+        let is_timed = self.clocks.get(usize::from(side)).is_some_and(Option::is_some);
+        if is_timed { self.ahead } else { 0 }
+    }
+
     /// Takes what is due and leaves by the same port.
     #[inline]
-    fn collect(&mut self, supply: &mut impl Supply<Mbuf = D::Mbuf>, side: u8, elapsed: u64) {
+    fn collect(
+        &mut self,
+        supply: &mut impl Supply<Mbuf = D::Mbuf>,
+        side: u8,
+        start: u64,
+        now: u64,
+    ) {
+        let elapsed = (now + self.ahead_of(side)).saturating_sub(start);
+        let place = usize::from(side);
+        let clock = self.clocks.get_mut(place).and_then(Option::as_mut);
+        let tx = self.tx.get(place).and_then(Option::as_deref);
+        let mut clock = clock.zip(tx).map(|(clock, tx)| {
+            clock.follow::<D::Clock>(now, tx);
+            clock
+        });
         while !self.out.is_full() {
             let Next::At(slot) = supply.peek() else { return };
             if slot.side != side || slot.due > elapsed {
                 return;
             }
-            let Some(frame) = supply.take() else { return };
+            let Some(mut frame) = supply.take() else { return };
+            if let Some(clock) = &mut clock {
+                // A frame that somebody else holds is sent when it is given: the caller has seen to that.
+                frame.send_at(clock.at(start.saturating_add(slot.due)));
+            }
             let len = frame.len();
             self.sent.bytes += len as u64;
             self.sent.wire_bytes += Layer::L1.bytes_of(len);

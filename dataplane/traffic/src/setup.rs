@@ -15,6 +15,9 @@ pub struct Setup {
     pub memory: MemorySpec,
     /// Buffers for frames that are sent, beside those that rings and workers need.
     pub frames: u32,
+    /// Devices that can are to send frames at times that they are given.
+    #[serde(default)]
+    pub timed: bool,
 }
 
 /// One port.

@@ -48,6 +48,7 @@ fn abilities() -> Abilities {
         mtu_max: 9600,
         scatters: false,
         hashes: false,
+        sends_timed: false,
         sends_chains: true,
         frees_fast: false,
         interface_index: 0,

@@ -21,7 +21,7 @@ pub(crate) fn setup(devices: &[&str]) -> Setup {
         mac: None,
     };
     let ports = devices.iter().enumerate().map(port).collect();
-    Setup { ports, cores: vec![1], memory: MemorySpec::Auto, frames: 1023 }
+    Setup { ports, cores: vec![1], memory: MemorySpec::Auto, frames: 1023, timed: false }
 }
 
 #[test]

@@ -145,6 +145,12 @@ impl Mbuf for SimMbuf {
         Self { head: copy(&self.head), tail, timestamp_ns: self.timestamp_ns }
     }
 
+    /// It becomes the time of the frame, with which it is recorded.
+    fn send_at(&mut self, device_time: u64) -> bool {
+        self.timestamp_ns = device_time;
+        true
+    }
+
     fn time_ns(&self) -> Option<u64> {
         Some(self.timestamp_ns)
     }

@@ -5,6 +5,7 @@ use engine::port::{Clock, Mempool as _};
 use engine::sim::{SimClock, SimMbuf, SimOutput, SimPool, SimRx, SimTx, TxFaults};
 
 use super::*;
+use crate::device_clock::tests::{TimedTx, device_time};
 use crate::feeder::{Fed, Feeder, keep};
 use crate::kept::{Kept, Rounds};
 use crate::pace::Pace;
@@ -45,6 +46,48 @@ impl engine::port::Devices for Devices {
     type Tx = SimTx;
     type Pool = SimPool;
     type Clock = Ticking;
+}
+
+/// As [`Devices`], but its ports send at given times.
+#[derive(Debug)]
+struct TimedDevices;
+
+impl engine::port::Devices for TimedDevices {
+    type Mbuf = SimMbuf;
+    type Rx = SimRx;
+    type Tx = TimedTx;
+    type Pool = SimPool;
+    type Clock = Ticking;
+}
+
+#[test]
+fn a_device_that_sends_at_given_times_gets_frames_early_with_their_times() {
+    let (pool, output) = (SimPool::new(64, 10_000), SimOutput::memory());
+    let (mut giver, taker) = ring(100);
+    let dues: Vec<u64> = (0..50).map(|number| number * 10_000_000).collect();
+    for due in &dues {
+        assert!(giver.has_room());
+        giver.push(pool.frame(&[1; 20], 0), Slot { due: *due, side: 0 });
+    }
+    drop(giver);
+    let (pace, tally) = (Pace::default(), Tally::default());
+    let runner = pace.enter();
+    // Known before the start, as it is set by others.
+    let start = SimClock::now() + 50_000_000;
+    pace.start_at(start);
+    let mut tx = TimedTx(output.tx());
+    let sender = Sender::<TimedDevices>::new([Some(&mut tx), None], &tally, TIMED);
+    let (sent, errors) = sender.run(taker, &runner);
+    assert_eq!((sent.packets, errors.len(), errors.max()), (50, 50, 0));
+    // The last one is with the device before its time.
+    let last = start + dues[49];
+    let gone = start + sent.last;
+    assert!(gone < last && last - gone <= AHEAD_NS, "{gone} {last}");
+    for (frame, due) in output.take_sent().iter().zip(&dues) {
+        let error = frame.timestamp_ns.abs_diff(device_time(start + due));
+        // The clock of the test goes on while it is read.
+        assert!(error <= 4 * READING_NS, "{error}");
+    }
 }
 
 const TIMED: Manner = Manner { is_timed: true, duration_ns: u64::MAX };

@@ -157,7 +157,10 @@ fn parts(
     let pool = desk.lab.frames.handle();
     if let Some(rounds) = rounds(plan, &player, desk.setup.frames) {
         let mut queues = desk.lab.workers.iter().flat_map(|worker| &worker.tx).flatten();
-        let shares = queues.all(TxQueue::takes_shared);
+        // A frame that is given a time is nobody else's.
+        let is_timed =
+            |tx: &driver::TxQueue| plan.timing != Timing::Top && tx.device_time().is_some();
+        let shares = queues.all(|tx| tx.takes_shared() && !is_timed(tx));
         let scale = Scale::new(TscClock::hz());
         let empty = |_| Kept::new(rounds, scale, (!shares).then(|| pool.handle()));
         let mut kept: Vec<Kept<Mempool>> = (0..workers).map(empty).collect();
