@@ -157,7 +157,7 @@ fn decapsulated_frames_are_those_that_went_into_the_tunnel() {
         );
         lab.sh("client", &line);
         lab.sh("client", &format!("ip link set {device} addrgenmode none"));
-        lab.sh("client", &format!("ip link set {device} mtu 1460 up"));
+        lab.sh("client", &format!("ip link set {device} mtu 1450 up"));
     }
     lab.sh("client", "ip neigh replace 198.51.100.2 lladdr 02:00:00:00:5e:01 dev wire0");
     // Twice the networks, once the frames: the other network's are not asked for.
