@@ -27,6 +27,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::cloudformation::{Assignment, BadAssignment};
 use crate::config::Mode;
 use crate::fault::Faults;
+use crate::lab::TrafficError;
 use crate::load::Sources;
 
 /// A traffic-mirroring appliance: VPC Traffic Mirroring for wires you own.
@@ -125,6 +126,12 @@ enum Failure {
 impl From<Faults> for Failure {
     fn from(faults: Faults) -> Self {
         Self::Usage(faults)
+    }
+}
+
+impl From<TrafficError> for Failure {
+    fn from(error: TrafficError) -> Self {
+        Self::Runtime(error.into())
     }
 }
 

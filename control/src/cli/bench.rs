@@ -179,9 +179,9 @@ impl Bench {
         interrupt: &Interrupt,
     ) -> Result<Outcome, Failure> {
         let mut progress = Progress::new(self.quiet);
-        let process = TrafficProcess::start(interrupt).map_err(anyhow::Error::new)?;
+        let process = TrafficProcess::start(interrupt)?;
         let mut process = process.telling(progress.teller());
-        let opened = process.open(found.setup(FRAMES)).map_err(anyhow::Error::new)?;
+        let opened = process.open(found.setup(FRAMES))?;
         let ports = facts(&found.ports, &opened.0);
         let (started, clock) = (Timestamp::now(), Instant::now());
         let mut bench = Benchmark {

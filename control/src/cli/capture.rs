@@ -83,15 +83,14 @@ impl Capture {
         }
         let interrupt = Interrupt::watch().context("signals can't be awaited")?;
         let shown = Progress::new("capture", self.quiet);
-        let mut process =
-            TrafficProcess::start(&interrupt).map_err(anyhow::Error::new)?.telling(shown.teller());
-        process.open(found.setup(0)).map_err(anyhow::Error::new)?;
+        let mut process = TrafficProcess::start(&interrupt)?.telling(shown.teller());
+        process.open(found.setup(0))?;
         if !self.quiet {
             let names: Vec<&str> = found.ports.iter().map(|port| port.name.as_str()).collect();
             complain(&format!("capturing on {}; Ctrl-C ends it", names.join(", ")));
         }
         let report = capture(&mut process, plan, shown)?;
-        process.finish().map_err(anyhow::Error::new)?;
+        process.finish()?;
         self.tell(&report)
     }
 
@@ -223,7 +222,7 @@ fn capture(
         _ => Heed::Strange,
     });
     shown.end();
-    Ok(report.map_err(anyhow::Error::new)?)
+    Ok(report?)
 }
 
 /// How much is done of what ends by itself.

@@ -70,14 +70,13 @@ impl Replay {
         }
         let interrupt = Interrupt::watch().context("signals can't be awaited")?;
         let shown = Progress::new("replay", self.quiet);
-        let mut process =
-            TrafficProcess::start(&interrupt).map_err(anyhow::Error::new)?.telling(shown.teller());
+        let mut process = TrafficProcess::start(&interrupt)?.telling(shown.teller());
         let is_timed = plan.timing != Timing::Top;
         let setup = Setup { timed: is_timed, ..found.setup(frames(&found)) };
-        process.open(setup).map_err(anyhow::Error::new)?;
+        process.open(setup)?;
         let report = replay(&mut process, plan, shown)?;
         // Its ports are closed before anything else is done with them.
-        process.finish().map_err(anyhow::Error::new)?;
+        process.finish()?;
         self.tell(&report)
     }
 
@@ -140,7 +139,7 @@ fn replay(
         _ => Heed::Strange,
     });
     shown.end();
-    Ok(report.map_err(anyhow::Error::new)?)
+    Ok(report?)
 }
 
 /// Buffers for frames on their way to the ports: enough for some milliseconds at any rate, within 64 MiB.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use traffic::histogram::{self, Summary};
 use traffic::replay::{ReplayProgress, ReplayReport};
 
-use super::units::{grouped, short, short_time};
+use super::units::{grouped, ratio, short, short_time};
 
 /// Rows of a histogram at most.
 const ROWS_MAX: usize = 16;
@@ -150,11 +150,6 @@ fn left_ns(elapsed_ns: u64, part: f64) -> u64 {
 #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
 pub(crate) fn per_second(number: u64, ns: u64) -> f64 {
     if ns == 0 { 0.0 } else { number as f64 * 1e9 / ns as f64 }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
-fn ratio(part: u64, all: u64) -> f64 {
-    part as f64 / all as f64
 }
 
 /// Bytes, short.

@@ -55,6 +55,12 @@ fn decimal(text: &str) -> Option<f64> {
     if is_digits(whole) && is_digits(fraction) { text.parse().ok() } else { None }
 }
 
+/// A part of a whole, 0 to 1; of nothing, 0.
+#[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 52 bits")]
+pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
 /// A number with three or four digits and a decimal prefix: `1.23 M`, `45.6 k`, `789 `; a unit is to follow.
 pub(crate) fn short(number: f64) -> String {
     let prefix = PREFIXES.iter().rev().find(|(_, by)| number.abs() >= *by * 0.9995);

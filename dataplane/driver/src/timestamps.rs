@@ -5,6 +5,7 @@
 
 #![expect(unsafe_code, reason = "the field is registered with DPDK")]
 
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::error::DriverError;
@@ -15,7 +16,9 @@ const DRIVERS: [&str; 2] = ["net_af_packet", "net_pcap"];
 
 /// The flag of buffers that have the field; 0 before anybody has it. Once set it stays, as DPDK asks for.
 static FLAG: AtomicU64 = AtomicU64::new(0);
-/// Where the field is in a buffer. Written before the flag.
+/// The flag of buffers that carry the time at which they shall be sent; 0 before anybody has it.
+static SEND_FLAG: AtomicU64 = AtomicU64::new(0);
+/// Where the field is in a buffer. Written before the flags.
 static OFFSET: AtomicUsize = AtomicUsize::new(0);
 
 /// True of drivers that can be asked.
@@ -23,31 +26,32 @@ pub(crate) fn are_told_by(driver: &str) -> bool {
     DRIVERS.contains(&driver)
 }
 
-/// Has buffers carry the field. Errors: there is no room left for it.
+/// Has buffers carry when they were received. Errors: there is no room left for the field.
 pub(crate) fn register(handle: &Handle) -> Result<(), DriverError> {
-    let (mut offset, mut flag) = (0, 0);
-    handle.call("rte_mbuf_dyn_rx_timestamp_register", || {
-        // SAFETY: both are written; the EAL runs, or there would be no handle.
-        unsafe { dpdk_sys::rte_mbuf_dyn_rx_timestamp_register(&raw mut offset, &raw mut flag) }
-    })?;
-    OFFSET.store(usize::try_from(offset).unwrap_or(0), Ordering::Relaxed);
-    FLAG.store(flag, Ordering::Release);
-    Ok(())
+    let call = dpdk_sys::rte_mbuf_dyn_rx_timestamp_register;
+    add_field(handle, "rte_mbuf_dyn_rx_timestamp_register", call, &FLAG)
 }
 
-/// The flag of buffers that carry the time at which they shall be sent; 0 before anybody has it.
-static SEND_FLAG: AtomicU64 = AtomicU64::new(0);
-
-/// Has buffers carry the time at which they shall be sent: the same field, with a flag of its own. Errors: there is no
-/// room left for it.
+/// Has buffers carry when they shall be sent: the same field, with a flag of its own. Errors: there is no room left for
+/// it.
 pub(crate) fn register_send(handle: &Handle) -> Result<(), DriverError> {
+    let call = dpdk_sys::rte_mbuf_dyn_tx_timestamp_register;
+    add_field(handle, "rte_mbuf_dyn_tx_timestamp_register", call, &SEND_FLAG)
+}
+
+fn add_field(
+    handle: &Handle,
+    name: &'static str,
+    call: unsafe extern "C" fn(*mut c_int, *mut u64) -> c_int,
+    told: &AtomicU64,
+) -> Result<(), DriverError> {
     let (mut offset, mut flag) = (0, 0);
-    handle.call("rte_mbuf_dyn_tx_timestamp_register", || {
-        // SAFETY: both are written; the EAL runs, or there would be no handle.
-        unsafe { dpdk_sys::rte_mbuf_dyn_tx_timestamp_register(&raw mut offset, &raw mut flag) }
+    handle.call(name, || {
+        // SAFETY: one of the two calls of DPDK that write an offset and a flag; the EAL runs, or there would be no handle.
+        unsafe { call(&raw mut offset, &raw mut flag) }
     })?;
     OFFSET.store(usize::try_from(offset).unwrap_or(0), Ordering::Relaxed);
-    SEND_FLAG.store(flag, Ordering::Release);
+    told.store(flag, Ordering::Release);
     Ok(())
 }
 

@@ -97,11 +97,7 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
         police_burst(view, &burst, evaluations, &mut outlets.view.sessions);
     }
     groups.fill(evaluations.wanted());
-    if fate == Fate::HurryOn {
-        forgo_copies(groups, &mut outlets.view.sessions);
-        return bytes;
-    }
-    if view.steers {
+    if view.steers && fate != Fate::HurryOn {
         let (table, tools) = (outlets.flows.as_deref_mut(), &mut *outlets.view.tools);
         let flows = Flows { frames: frames.frames(), keys, headers, table, tools };
         steer_burst(view, evaluations.frames(), groups, flows, paths);
@@ -112,7 +108,7 @@ pub fn mirror_burst<D: Devices, T: RuleTable>(
         Fate::GoOn { may_share } => {
             make_copies(view, frames.frames_mut(), may_share, copies, outlets);
         }
-        Fate::HurryOn => {}
+        Fate::HurryOn => forgo_copies(groups, &mut outlets.view.sessions),
     }
     bytes
 }

@@ -39,12 +39,19 @@ pub(crate) struct Relief {
 }
 
 impl Relief {
-    /// True when no copies are to be made of the `received` frames that have just been taken off `queue`.
-    /// Cost: nothing where they are few; else one question, which looks at one descriptor.
+    /// True when no copies are to be made of the `received` frames that have just been taken off `queue`. `can_help`:
+    /// they could be, and frames would be lost by it. Cost: nothing where they can't or are few; else one question, which
+    /// looks at one descriptor.
     #[inline]
-    pub(crate) fn is_needed(&mut self, received: usize, queue: &impl Fullness) -> bool {
+    pub(crate) fn is_needed(
+        &mut self,
+        can_help: bool,
+        received: usize,
+        queue: &impl Fullness,
+    ) -> bool {
         let quarters = if self.is_on { 1 } else { 3 };
-        self.is_on = received >= FULL && queue.holds_quarters(quarters).unwrap_or(false);
+        self.is_on =
+            can_help && received >= FULL && queue.holds_quarters(quarters).unwrap_or(false);
         self.is_on
     }
 }
@@ -68,16 +75,17 @@ mod tests {
         let steps =
             [(5, false), (6, true), (5, true), (2, true), (1, false), (5, false), (8, true)];
         for (held, expected) in steps {
-            assert_eq!(relief.is_needed(FULL, &Queue(Some(held))), expected, "{held}");
+            assert_eq!(relief.is_needed(true, FULL, &Queue(Some(held))), expected, "{held}");
         }
-        assert!(!relief.is_needed(FULL - 1, &Queue(Some(8))), "the queue was empty");
-        assert!(!relief.is_needed(FULL, &Queue(Some(5))), "it begins anew");
+        assert!(!relief.is_needed(true, FULL - 1, &Queue(Some(8))), "the queue was empty");
+        assert!(!relief.is_needed(true, FULL, &Queue(Some(5))), "it begins anew");
+        assert!(!relief.is_needed(false, FULL, &Queue(Some(8))), "it would not help");
     }
 
     #[test]
     fn who_cannot_tell_is_not_full() {
         let mut relief = Relief::default();
-        assert!(relief.is_needed(FULL, &Queue(Some(8))));
-        assert!(!relief.is_needed(FULL, &Queue(None)));
+        assert!(relief.is_needed(true, FULL, &Queue(Some(8))));
+        assert!(!relief.is_needed(true, FULL, &Queue(None)));
     }
 }

@@ -28,6 +28,7 @@ use crate::stats::{LaneStats, PortStats, TimeStats, WorkerStats};
 use crate::ticks::Scale;
 use crate::tool::ToolPort;
 use crate::units::PortIndex;
+use crate::view::View;
 
 /// Rounds between two looks at the links' state: often enough that no one waits for it.
 const ROUNDS_PER_LINK_CHECK: u64 = 256;
@@ -251,7 +252,8 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         }
         let begun = self.busy.begin::<D::Clock>();
         let (port, role) = (*port, *role);
-        let hurries = matches!(role, Role::Wire(_)) && self.reliefs[at].is_needed(received, rx);
+        let can_help = relief_can_help(role, &self.end.current().view);
+        let hurries = self.reliefs[at].is_needed(can_help, received, rx);
         let bytes = self.handle(port, role, begun, hurries);
         self.stats.lanes[at].add_burst(received, bytes);
         received
@@ -374,6 +376,12 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
             core::mem::swap(&mut report.latency, &mut current.latency);
         }
     }
+}
+
+/// True when less would be lost of what comes in if no copies were made of it.
+#[inline]
+fn relief_can_help<T>(role: Role, view: &View<T>) -> bool {
+    matches!(role, Role::Wire(_)) && !view.sessions.is_empty()
 }
 
 /// True when tool ports are to be looked at: in every round while nothing comes, else seldom, so that a

@@ -19,39 +19,20 @@ pub fn open(frame: &[u8], udp_port: u16) -> Option<(u32, &[u8])> {
     let packet = frame.get(headers.upper_at..headers.end.min(frame.len()))?;
     let (tunnel, inner) =
         packet.get(udp::HEADER_LEN..)?.split_first_chunk::<{ vxlan::HEADER_LEN }>()?;
-    let [flags, _, _, _, v0, v1, v2, _] = *tunnel;
-    // All other bits are ignored on receipt (RFC 7348 §5).
-    (flags & vxlan::FLAGS != 0).then(|| (u32::from_be_bytes([0, v0, v1, v2]), inner))
+    Some((vxlan::network(*tunnel)?, inner))
 }
 
 #[cfg(test)]
 mod tests {
-    use engine::units::Mac;
-
     use super::*;
-    use crate::frames::{FrameSet, Path};
-    use crate::trial::{Frames, Made, Spread};
+    use crate::frames::FrameSet;
+    use crate::frames::samples::{made, path};
+    use crate::trial::{Frames, Made};
 
     #[test]
     fn what_is_in_vxlan_is_taken_out_and_nothing_else_is() {
-        let made = Made {
-            sizes: vec![64],
-            flows: 1,
-            spread: Spread::RoundRobin,
-            is_v6: false,
-            vlan: None,
-            vni: Some(0x00ab_cdef),
-            destination_mac: None,
-            seed: 1,
-        };
-        let path = Path {
-            port: String::new(),
-            source_mac: Mac([2; 6]),
-            destination_mac: Mac([4; 6]),
-            mtu: 1500,
-            is_reverse: false,
-        };
-        let set = FrameSet::new(&Frames::Made(made), &path).unwrap();
+        let made = Made { vni: Some(0x00ab_cdef), ..made(&[64]) };
+        let set = FrameSet::new(&Frames::Made(made), &path()).unwrap();
         let mut frame = vec![0; set.len_of(0)];
         set.write(0, &mut frame);
         let inner = frame[50..].to_vec();

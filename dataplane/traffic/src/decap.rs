@@ -1,10 +1,10 @@
 //! What is in VXLAN (RFC 7348 §5): where the inner frame is, and of which network.
 
-use engine::wire::{ethernet, udp, vxlan};
+use engine::rule::UDP;
+use engine::wire::{ethernet, udp, vlan, vxlan};
 
 /// Tags that may stand in front of the outer packet.
 const TAGS_MAX: usize = 2;
-const UDP: u8 = 17;
 
 /// An inner frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,27 +33,19 @@ pub fn inner(head: &[u8], udp_port: u16) -> Option<Inner> {
         return None;
     }
     let header_at = datagram_at + udp::HEADER_LEN;
-    let [flags, _, _, _, v0, v1, v2, _] =
-        *head.get(header_at..)?.first_chunk::<{ vxlan::HEADER_LEN }>()?;
-    // What else may stand in the header is ignored on receipt (§5).
-    if flags & vxlan::FLAGS == 0 {
-        return None;
-    }
+    let vni = vxlan::network(*head.get(header_at..)?.first_chunk()?)?;
     let around = udp::HEADER_LEN + vxlan::HEADER_LEN;
     let len = usize::from(u16::from_be_bytes([len_high, len_low])).checked_sub(around)?;
-    let vni = u32::from_be_bytes([0, v0, v1, v2]);
     (len > 0).then_some(Inner { vni, at: header_at + vxlan::HEADER_LEN, len })
 }
 
 /// The type of the outer packet, and where it begins.
 fn outer_packet(head: &[u8]) -> Option<(u16, usize)> {
-    const TYPE_AT: usize = 12;
-    const TAG_LEN: usize = 4;
-    let mut at = TYPE_AT;
+    let mut at = ethernet::ADDRESSES_LEN;
     for _ in 0..=TAGS_MAX {
         let ether_type = u16::from_be_bytes(*head.get(at..)?.first_chunk()?);
         match ether_type {
-            ethernet::ethertype::VLAN | ethernet::ethertype::QINQ => at += TAG_LEN,
+            ethernet::ethertype::VLAN | ethernet::ethertype::QINQ => at += vlan::TAG_LEN,
             other => return Some((other, at + 2)),
         }
     }

@@ -1,12 +1,13 @@
 //! From a [`Player`] into buffers, ahead of the workers that send them.
 
+use core::iter;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 
-use engine::burst::Burst;
-use engine::port::{Clock, Mbuf, Mempool};
+use engine::port::{Clock, Mempool};
 use engine::ticks::Scale;
 
+use crate::buffers::{Buffers, Lack};
 use crate::kept::Kept;
 use crate::pace::Pace;
 use crate::player::{Played, Player};
@@ -32,16 +33,9 @@ pub struct Fed {
 #[derive(Debug)]
 pub struct Feeder<P: Mempool> {
     player: Player,
-    source: Source<P>,
+    buffers: Buffers<P>,
     /// By worker.
     givers: Vec<Giver<P::Mbuf>>,
-}
-
-/// Where buffers come from.
-#[derive(Debug)]
-struct Source<P: Mempool> {
-    pool: P,
-    spare: Burst<P::Mbuf>,
 }
 
 impl Fed {
@@ -76,7 +70,7 @@ impl Fed {
 impl<P: Mempool> Feeder<P> {
     /// A feeder of these workers.
     pub fn new(player: Player, pool: P, givers: Vec<Giver<P::Mbuf>>) -> Self {
-        Self { player, source: Source::new(pool), givers }
+        Self { player, buffers: Buffers::new(pool), givers }
     }
 
     /// Reads all, no faster than it is sent, until the end. Returns what was wrong with captures, a sentence each.
@@ -92,7 +86,7 @@ impl<P: Mempool> Feeder<P> {
                 waited.wait_for_room::<C, _>(&mut self.givers, worker);
             }
             let frame = loop {
-                match self.source.copy(played.bytes) {
+                match self.buffers.filled(iter::once(played.bytes)) {
                     Err(Lack::Buffers) if !pace.is_stopped() => {
                         waited.rest::<C, _>(&mut self.givers);
                     }
@@ -154,36 +148,6 @@ impl Waited<'_> {
     }
 }
 
-/// Why a frame is in no buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lack {
-    /// All are in use.
-    Buffers,
-    /// It is longer than a buffer.
-    Room,
-}
-
-impl<P: Mempool> Source<P> {
-    fn new(pool: P) -> Self {
-        Self { pool, spare: Burst::new() }
-    }
-
-    #[inline]
-    fn copy(&mut self, bytes: &[u8]) -> Result<P::Mbuf, Lack> {
-        if self.spare.is_empty() && self.pool.alloc_bulk(&mut self.spare) == 0 {
-            return Err(Lack::Buffers);
-        }
-        let mut frame = self.spare.pop().ok_or(Lack::Buffers)?;
-        let Some(place) = frame.append(bytes.len()) else {
-            // Nothing was changed.
-            let _ = self.spare.push(frame);
-            return Err(Lack::Room);
-        };
-        place.copy_from_slice(bytes);
-        Ok(frame)
-    }
-}
-
 /// Puts the frames of one loop into memory, each to its worker. Returns what was wrong, a sentence each. Errors: there
 /// are not as many buffers.
 pub fn keep<P: Mempool, C: Clock>(
@@ -193,7 +157,7 @@ pub fn keep<P: Mempool, C: Clock>(
     pace: &Pace,
     fed: &Fed,
 ) -> Result<Vec<String>, Vec<String>> {
-    let (scale, mut source) = (Scale::new(C::hz()), Source::new(pool));
+    let (scale, mut buffers) = (Scale::new(C::hz()), Buffers::new(pool));
     let mut number = 0;
     while !pace.is_stopped() && player.advance() {
         let played = player.frame();
@@ -203,7 +167,7 @@ pub fn keep<P: Mempool, C: Clock>(
         fed.count(0);
         let worker = played.flow as usize % workers.len().max(1);
         let slot = slot(&played, scale);
-        match source.copy(played.bytes) {
+        match buffers.filled(iter::once(played.bytes)) {
             Ok(frame) => {
                 let Some(worker) = workers.get_mut(worker) else { break };
                 worker.push(frame, slot, number);

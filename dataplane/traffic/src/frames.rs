@@ -388,4 +388,7 @@ fn put_checksum(frame: &mut [u8], at: usize, sum: Sum) {
 }
 
 #[cfg(test)]
+pub(crate) mod samples;
+
+#[cfg(test)]
 mod tests;

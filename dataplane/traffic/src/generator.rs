@@ -165,10 +165,9 @@ impl<D: Devices> Generator<D> {
 #[cfg(test)]
 mod tests {
     use engine::sim::{Sim, SimOutput, SimPool, TxFaults};
-    use engine::units::Mac;
 
     use super::*;
-    use crate::frames::Path;
+    use crate::frames::samples::{made, path};
     use crate::trial::{Frames, Made, Spread};
 
     const STAMPS: Stamps = Stamps { secret: 1, trial: 1 };
@@ -183,24 +182,8 @@ mod tests {
 
     impl Rig {
         fn new(load: Load) -> Self {
-            let made = Made {
-                sizes: vec![64, 128],
-                flows: 10,
-                spread: Spread::Uniform,
-                is_v6: false,
-                vlan: None,
-                vni: None,
-                destination_mac: None,
-                seed: 1,
-            };
-            let path = Path {
-                port: String::new(),
-                source_mac: Mac([2; 6]),
-                destination_mac: Mac([4; 6]),
-                mtu: 1500,
-                is_reverse: false,
-            };
-            let set = Arc::new(FrameSet::new(&Frames::Made(made), &path).unwrap());
+            let made = Made { flows: 10, spread: Spread::Uniform, ..made(&[64, 128]) };
+            let set = Arc::new(FrameSet::new(&Frames::Made(made), &path()).unwrap());
             let generator = Generator::new(0, 0, Arc::clone(&set), load, STAMPS);
             Self { generator, output: SimOutput::memory(), pool: SimPool::new(2048, 1000), set }
         }

@@ -3,10 +3,10 @@
 
 use core::fmt;
 
-use engine::burst::Burst;
 use engine::port::{Mbuf, Mempool};
 use engine::ticks::Scale;
 
+use crate::buffers::Buffers;
 use crate::supply::{Next, Slot, Supply};
 
 /// How often they are sent.
@@ -39,8 +39,7 @@ pub struct Kept<P: Mempool> {
     /// Frames of this loop from this number on are beyond the limit.
     number_end: u64,
     /// Where frames are copied into that may not be sent themselves.
-    pool: Option<P>,
-    spare: Burst<P::Mbuf>,
+    buffers: Option<Buffers<P>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,8 +64,7 @@ impl<P: Mempool> Kept<P> {
             base: 0,
             end,
             number_end: 0,
-            pool,
-            spare: Burst::new(),
+            buffers: pool.map(Buffers::new),
         };
         kept.begin_loop();
         kept
@@ -102,9 +100,9 @@ impl<P: Mempool> Supply for Kept<P> {
     #[inline]
     fn take(&mut self) -> Option<P::Mbuf> {
         let kept = self.frames.get_mut(self.at)?;
-        let frame = match &mut self.pool {
+        let frame = match &mut self.buffers {
             None => kept.again(),
-            Some(pool) => copy(kept, pool, &mut self.spare)?,
+            Some(buffers) => buffers.filled(kept.segments()).ok()?,
         };
         self.at += 1;
         if self.at == self.frames.len() {
@@ -114,18 +112,6 @@ impl<P: Mempool> Supply for Kept<P> {
         }
         Some(frame)
     }
-}
-
-/// A copy; `None` when there is no buffer for it now.
-fn copy<P: Mempool>(kept: &P::Mbuf, pool: &mut P, spare: &mut Burst<P::Mbuf>) -> Option<P::Mbuf> {
-    if spare.is_empty() {
-        pool.alloc_bulk(spare);
-    }
-    let mut frame = spare.pop()?;
-    for segment in kept.segments() {
-        frame.append(segment.len())?.copy_from_slice(segment);
-    }
-    Some(frame)
 }
 
 impl<P: Mempool> fmt::Debug for Kept<P> {
@@ -139,6 +125,7 @@ impl<P: Mempool> fmt::Debug for Kept<P> {
 
 #[cfg(test)]
 mod tests {
+    use engine::burst::Burst;
     use engine::sim::SimPool;
 
     use super::*;

@@ -26,6 +26,7 @@ pub mod player;
 pub mod timing;
 pub mod pace;
 pub mod supply;
+mod buffers;
 pub mod kept;
 pub mod device_clock;
 pub mod sender;

@@ -271,21 +271,12 @@ mod tests {
     use engine::sim::Sim;
 
     use super::*;
-    use crate::trial::Spread;
+    use crate::frames::samples::made;
 
     const STAMPS: Stamps = Stamps { secret: 1, trial: 1 };
 
     pub(crate) fn plan() -> TrialPlan {
-        let made = Made {
-            sizes: vec![64],
-            flows: 4,
-            spread: Spread::RoundRobin,
-            is_v6: false,
-            vlan: None,
-            vni: None,
-            destination_mac: None,
-            seed: 1,
-        };
+        let made = Made { flows: 4, ..made(&[64]) };
         let stream = |tx, rx| Stream { tx, rx, frames: Frames::Made(made.clone()) };
         TrialPlan {
             streams: vec![stream(0, 1), stream(1, 0)],

@@ -230,34 +230,17 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use engine::sim::{SimClock, SimMbuf, SimPool};
-    use engine::units::Mac;
 
     use super::*;
-    use crate::frames::Path;
+    use crate::frames::samples::{made, path};
     use crate::trial::{Frames, Made, Spread};
 
     const STAMPS: Stamps = Stamps { secret: 5, trial: 2 };
 
     fn sets(size: u16, flows: u32) -> [Arc<FrameSet>; 2] {
         [None, Some(7)].map(|vlan| {
-            let made = Made {
-                sizes: vec![size],
-                flows,
-                spread: Spread::Uniform,
-                is_v6: false,
-                vlan,
-                vni: None,
-                destination_mac: None,
-                seed: 1,
-            };
-            let path = Path {
-                port: String::new(),
-                source_mac: Mac([2; 6]),
-                destination_mac: Mac([4; 6]),
-                mtu: 1500,
-                is_reverse: false,
-            };
-            Arc::new(FrameSet::new(&Frames::Made(made), &path).unwrap())
+            let made = Made { flows, spread: Spread::Uniform, vlan, ..made(&[size]) };
+            Arc::new(FrameSet::new(&Frames::Made(made), &path()).unwrap())
         })
     }
 

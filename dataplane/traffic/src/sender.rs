@@ -13,10 +13,11 @@ use engine::ticks::Scale;
 use hdrhistogram::Histogram;
 
 use crate::device_clock::DeviceClock;
+use crate::histogram::{empty, record};
 use crate::pace::Runner;
 use crate::replay::Layer;
 use crate::supply::{Next, Supply};
-use crate::timing::{Coarse, TimingErrors};
+use crate::timing::Coarse;
 
 /// Frames that are offered to a port at once at most.
 const OUT_MAX: usize = 64;
@@ -81,7 +82,8 @@ pub struct Sender<'a, D: Devices> {
     /// When the frames in `out` are due, in order.
     due: ArrayVec<u64, OUT_MAX>,
     sent: Sent,
-    errors: TimingErrors,
+    /// How much later than due frames were taken, in nanoseconds.
+    errors: Histogram<u64>,
 }
 
 impl Tally {
@@ -112,7 +114,7 @@ impl<'a, D: Devices> Sender<'a, D> {
             out: Burst::default(),
             due: ArrayVec::new(),
             sent: Sent::default(),
-            errors: TimingErrors::default(),
+            errors: empty(),
         }
     }
 
@@ -249,7 +251,7 @@ impl<'a, D: Devices> Sender<'a, D> {
             let mut last = 0;
             for due in self.due.iter().take(taken) {
                 last = self.scale.ns(elapsed.saturating_sub(*due));
-                self.errors.record(last);
+                record(&mut self.errors, last, 1);
             }
             self.tally.errors.record(last);
         }
@@ -267,7 +269,7 @@ impl<'a, D: Devices> Sender<'a, D> {
             self.sent.wire_bytes -= Layer::L1.bytes_of(frame.len());
         }
         D::Mbuf::free_bulk(&mut self.out);
-        (self.sent, self.errors.into_histogram())
+        (self.sent, self.errors)
     }
 }
 

@@ -1,21 +1,11 @@
-//! How much later than due frames are sent: for the report exactly, and for a progress bar while it goes on.
+//! How much later than due frames are sent, told while it goes on: for a progress bar.
 
 use core::sync::atomic::{AtomicU64, Ordering};
-
-use hdrhistogram::Histogram;
-
-use crate::histogram::{empty, record};
 
 /// Each power of two is cut into so many parts: a time is known to an eighth.
 const PARTS_BITS: u32 = 3;
 /// Enough for any time of 64 bits.
 const BUCKETS: usize = 64 << PARTS_BITS;
-
-/// The timing errors of one worker. Thread: that worker.
-#[derive(Debug)]
-pub struct TimingErrors {
-    all: Histogram<u64>,
-}
 
 /// A coarse histogram that one thread writes and another one reads meanwhile.
 #[derive(Debug)]
@@ -24,25 +14,6 @@ pub struct Coarse(Box<[AtomicU64; BUCKETS]>);
 /// What another thread has seen of [`Coarse`] ones.
 #[derive(Debug)]
 pub struct Seen(Vec<u64>);
-
-impl Default for TimingErrors {
-    fn default() -> Self {
-        Self { all: empty() }
-    }
-}
-
-impl TimingErrors {
-    /// Records that a frame was sent `ns` after it was due. Cost: some twenty instructions.
-    #[inline]
-    pub fn record(&mut self, ns: u64) {
-        record(&mut self.all, ns, 1);
-    }
-
-    /// All of them.
-    pub fn into_histogram(self) -> Histogram<u64> {
-        self.all
-    }
-}
 
 impl Default for Coarse {
     fn default() -> Self {

@@ -160,11 +160,4 @@ impl Received {
     pub fn lost(&self) -> u64 {
         self.intended.max(self.sent).saturating_sub(self.received)
     }
-
-    /// Lost of intended, 0 to 1.
-    #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 52 bits")]
-    pub fn loss_ratio(&self) -> f64 {
-        let intended = self.intended.max(self.sent);
-        if intended == 0 { 0.0 } else { self.lost() as f64 / intended as f64 }
-    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::trial::{Counted, TrialError, Trials};
+use crate::lab::units::ratio;
 
 /// The largest step that RFC 2544 §26.3 allows.
 pub const STEP_PERCENT: u32 = 10;
@@ -42,7 +43,7 @@ pub fn loss_curve(
         };
         let loss_ratio = trial.loss_ratio(Counted::Wire);
         let copies_loss_ratio = trial.copies.map(|copies| copies.loss_ratio());
-        let unsent_ratio = super::trial::ratio(trial.wire.unsent(), trial.wire.intended);
+        let unsent_ratio = ratio(trial.wire.unsent(), trial.wire.intended);
         points.push(LossPoint { percent, load, loss_ratio, unsent_ratio, copies_loss_ratio });
         let is_lossless = loss_ratio <= 0.0 && copies_loss_ratio.is_none_or(|it| it <= 0.0);
         without_loss = if is_lossless { without_loss + 1 } else { 0 };

@@ -2,7 +2,22 @@
 
 use std::time::Duration;
 
-use super::trial::{Counts, Trial, TrialError, Trials};
+use super::goal::Goal;
+use super::trial::{Counted, Counts, Trial, TrialError, Trials};
+
+/// A goal as CSIT searches for: trials of a second, 21 of them, half of which may exceed the loss.
+pub(super) fn goal(name: &str, loss_ratio: f64) -> Goal {
+    Goal {
+        name: name.to_owned(),
+        counted: Counted::Wire,
+        loss_ratio,
+        exceed_ratio: 0.5,
+        width: 0.005,
+        initial_duration: Duration::from_secs(1),
+        final_duration: Duration::from_secs(1),
+        duration_sum: Duration::from_secs(21),
+    }
+}
 
 /// A device that forwards so many frames per second, and more or less of what makes real ones hard.
 #[derive(Debug, Clone)]

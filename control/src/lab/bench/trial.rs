@@ -6,6 +6,8 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::lab::units::ratio;
+
 /// Which frames a goal counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,12 +67,6 @@ impl std::ops::Add for Counts {
             corrupted: self.corrupted + other.corrupted,
         }
     }
-}
-
-/// A part of a whole, 0 to 1; of nothing, 0.
-#[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 52 bits")]
-pub fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// What became of a load.

@@ -61,7 +61,8 @@ fn of_udp(datagram: &[u8], vxlan_port: u16) -> Option<Headers> {
 
 fn of_vxlan(payload: &[u8]) -> Option<Headers> {
     let (header, frame) = payload.split_first_chunk::<{ vxlan::HEADER_LEN }>()?;
-    if header[0] & vxlan::FLAGS == 0 { None } else { ethernet(frame) }
+    vxlan::network(*header)?;
+    ethernet(frame)
 }
 
 fn of_gre(packet: &[u8]) -> Option<Headers> {

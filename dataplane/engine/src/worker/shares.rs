@@ -1,6 +1,6 @@
 //! Frames that one worker receives and others handle.
 
-use super::{Lane, Worker};
+use super::{Lane, Worker, relief_can_help};
 use crate::drop_reason::Ended;
 use crate::mirror::keys_of_burst;
 use crate::port::{Clock, Devices};
@@ -29,7 +29,8 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         stats.ended[Ended::WorkerCongested as usize] += refused as u64;
         if !self.burst.is_empty() {
             // What is too much for this worker waits in the queue, as in a lane that is not spread.
-            let hurries = self.reliefs[at].is_needed(received, &self.lanes[at].rx);
+            let can_help = relief_can_help(role, &self.end.current().view);
+            let hurries = self.reliefs[at].is_needed(can_help, received, &self.lanes[at].rx);
             self.handle(port, role, arrived, hurries);
         }
         received
@@ -42,7 +43,9 @@ impl<D: Devices, T: RuleTable> Worker<D, T> {
         let (port, role, received) = (*port, *role, self.burst.len());
         self.stats.ports[port.at()].taken += received as u64;
         let begun = self.busy.begin::<D::Clock>();
-        let hurries = self.reliefs[self.lanes.len() + at].is_needed(received, taker);
+        let can_help = relief_can_help(role, &self.end.current().view);
+        let relief = &mut self.reliefs[self.lanes.len() + at];
+        let hurries = relief.is_needed(can_help, received, taker);
         self.handle(port, role, taken.arrived.or(begun), hurries);
         received
     }

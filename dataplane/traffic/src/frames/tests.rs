@@ -19,16 +19,7 @@ fn path() -> Path {
 }
 
 fn made(sizes: &[u16]) -> Made {
-    Made {
-        sizes: sizes.to_vec(),
-        flows: 1000,
-        spread: Spread::Uniform,
-        is_v6: false,
-        vlan: None,
-        vni: None,
-        destination_mac: None,
-        seed: 5,
-    }
+    Made { flows: 1000, spread: Spread::Uniform, seed: 5, ..samples::made(sizes) }
 }
 
 fn compiled(made: Made) -> FrameSet {

@@ -1,7 +1,8 @@
+use core::marker::PhantomData;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
-use engine::port::{Clock, Mempool as _};
+use engine::port::{Clock, Mempool as _, TxQueue};
 use engine::sim::{SimClock, SimMbuf, SimOutput, SimPool, SimRx, SimTx, TxFaults};
 
 use super::*;
@@ -37,25 +38,18 @@ impl Clock for Ticking {
     }
 }
 
+/// Simulated devices that send by queues of this kind.
 #[derive(Debug)]
-struct Devices;
+struct Family<T>(PhantomData<T>);
 
-impl engine::port::Devices for Devices {
+type Devices = Family<SimTx>;
+/// Their ports send at given times.
+type TimedDevices = Family<TimedTx>;
+
+impl<T: TxQueue<Mbuf = SimMbuf>> engine::port::Devices for Family<T> {
     type Mbuf = SimMbuf;
     type Rx = SimRx;
-    type Tx = SimTx;
-    type Pool = SimPool;
-    type Clock = Ticking;
-}
-
-/// As [`Devices`], but its ports send at given times.
-#[derive(Debug)]
-struct TimedDevices;
-
-impl engine::port::Devices for TimedDevices {
-    type Mbuf = SimMbuf;
-    type Rx = SimRx;
-    type Tx = TimedTx;
+    type Tx = T;
     type Pool = SimPool;
     type Clock = Ticking;
 }

@@ -1,20 +1,7 @@
 use super::*;
-use crate::lab::bench::model::Model;
+use crate::lab::bench::model::{Model, goal};
 use crate::lab::bench::trial::Counted;
 use proptest::prelude::*;
-
-fn goal(name: &str, loss_ratio: f64) -> Goal {
-    Goal {
-        name: name.to_owned(),
-        counted: Counted::Wire,
-        loss_ratio,
-        exceed_ratio: 0.5,
-        width: 0.005,
-        initial_duration: Duration::from_secs(1),
-        final_duration: Duration::from_secs(1),
-        duration_sum: Duration::from_secs(21),
-    }
-}
 
 fn search(load_max: f64) -> Search {
     Search {

@@ -7,12 +7,11 @@ use traffic::trial::Spread;
 
 use super::{figures, page, table};
 use crate::lab::bench::back_to_back::BurstSearch;
-use crate::lab::bench::goal::Goal;
 use crate::lab::bench::host::Host;
 use crate::lab::bench::latency::{LatencyPoint, Times};
 use crate::lab::bench::loss::loss_curve;
 use crate::lab::bench::mlr::Search;
-use crate::lab::bench::model::Model;
+use crate::lab::bench::model::{Model, goal};
 use crate::lab::bench::outcome::{
     Method, Outcome, PortFacts, Series, Settings, Traffic, TrialRecord,
 };
@@ -21,22 +20,12 @@ use crate::lab::bench::reconfiguration::Reconfiguration;
 use crate::lab::bench::sizes;
 use crate::lab::bench::soak::soak;
 use crate::lab::bench::throughput::ThroughputSearch;
-use crate::lab::bench::trial::{Counted, Counts};
+use crate::lab::bench::trial::Counts;
 
 /// What a device that forwards a million frames per second and stores a thousand would come to.
 #[expect(clippy::cast_sign_loss, reason = "loads are not negative")]
 fn series(frames: &str, frame_len: f64, device: &Model) -> Series {
     let line = line_rate(1e9, frame_len);
-    let goal = |name: &str, loss_ratio| Goal {
-        name: name.to_owned(),
-        counted: Counted::Wire,
-        loss_ratio,
-        exceed_ratio: 0.5,
-        width: 0.005,
-        initial_duration: Duration::from_secs(1),
-        final_duration: Duration::from_secs(1),
-        duration_sum: Duration::from_secs(21),
-    };
     let goals = vec![goal("NDR", 0.0), goal("PDR", 0.005)];
     let search = Search { goals, load_max: line, load_min: 100.0, trials_max: 1000 };
     let mut searched = device.clone();

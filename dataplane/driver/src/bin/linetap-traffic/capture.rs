@@ -17,7 +17,7 @@ use traffic::recorder::{Lane, record};
 use traffic::recording::Recording;
 
 use crate::crew;
-use crate::desk::Desk;
+use crate::desk::{Desk, refused};
 use crate::requests::Requests;
 
 /// Between two reports, and two looks at what devices have lost.
@@ -68,10 +68,6 @@ pub(crate) fn run(desk: &mut Desk, plan: &CapturePlan) -> Event {
     report.lost_by_device = losses.all();
     report.faults = faults;
     Event::Captured(report)
-}
-
-fn refused(why: &str) -> Event {
-    Event::Refused(vec![why.to_owned()])
 }
 
 /// The receive queues of the plan's ports that a worker has.

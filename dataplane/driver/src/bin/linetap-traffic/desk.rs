@@ -1,6 +1,5 @@
 //! One job after the other.
 
-use driver::Eal;
 use driver::lab::Lab;
 use traffic::link::{Event, Request};
 use traffic::setup::Setup;
@@ -11,9 +10,6 @@ use crate::{capture, replay, trial};
 /// What a job has to work with.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    /// DPDK; it outlives everything else.
-    #[expect(dead_code, reason = "jobs may make pools of their own")]
-    pub(crate) eal: Eal,
     /// The devices.
     pub(crate) lab: Lab,
     /// As asked for.
@@ -42,6 +38,7 @@ impl Desk {
     }
 }
 
-fn refused(why: &str) -> Event {
+/// What is answered when a job can't be done, for one reason.
+pub(crate) fn refused(why: &str) -> Event {
     Event::Refused(vec![why.to_owned()])
 }

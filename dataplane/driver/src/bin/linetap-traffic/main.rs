@@ -27,7 +27,7 @@ use driver::lab::{self, Lab};
 use traffic::link::{Event, Request};
 use traffic::setup::Setup;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, refused};
 use crate::requests::Requests;
 
 /// The lab of linetap. Started by `linetap replay`, `linetap bench` and `linetap capture`, which speak with it over
@@ -58,30 +58,29 @@ fn run() -> anyhow::Result<()> {
     let requests = Requests::start(stream.context("standard input can't be read")?)?;
     let Some(first) = requests.next() else { return Ok(()) };
     let Request::Open(setup) = first else {
-        requests.answer(&Event::Refused(vec!["the first request must open ports".to_owned()]));
+        requests.answer(&refused("the first request must open ports"));
         return Ok(());
     };
     crew::keep_off(&setup.cores);
-    let (eal, lab) = match open(&setup) {
-        Ok(opened) => opened,
+    let lab = match open(&setup) {
+        Ok(lab) => lab,
         Err(faults) => {
             requests.answer(&Event::Refused(faults));
             return Ok(());
         }
     };
     requests.answer(&Event::Opened { ports: lab.opened(), dpdk: Eal::version() });
-    let mut desk = Desk { eal, lab, setup, requests };
+    let mut desk = Desk { lab, setup, requests };
     desk.serve();
     Ok(())
 }
 
-/// Starts DPDK and the ports. Errors: sentences.
-fn open(setup: &Setup) -> Result<(Eal, Lab), Vec<String>> {
+/// Starts DPDK, which then runs until the process ends, and the ports. Errors: sentences.
+fn open(setup: &Setup) -> Result<Lab, Vec<String>> {
     let words = |error: driver::DriverError| error.to_string();
     let plans =
         lab::plan(setup).map_err(|errors| errors.into_iter().map(words).collect::<Vec<_>>())?;
     let one = |error| vec![words(error)];
     let eal = Eal::start(&lab::eal_config(setup, &plans)).map_err(one)?;
-    let lab = Lab::open(&eal, setup, &plans).map_err(one)?;
-    Ok((eal, lab))
+    Lab::open(&eal, setup, &plans).map_err(one)
 }
