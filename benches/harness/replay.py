@@ -5,6 +5,7 @@ receiving end. Both send in turn, round by round: only their ratio means somethi
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -14,21 +15,25 @@ import statistics
 import struct
 import subprocess
 import tempfile
+import threading
 import time
+
+from harness import machine
 
 NAMESPACES = ("linetap-replay-a", "linetap-replay-b")
 NEAR, FAR = "replay0", "replay1"
 WORKER_CORE, OTHER_CORE = 1, 0
 FRAMES, PER_SECOND = 10_000, 100_000
-# Who sends or listens has its core for itself, as on a machine of its own: so short a time is within what the kernel grants.
-FIRST = ("chrt", "-f", "1")
-TOP_SECONDS = 2
+TOP_SECONDS = 1
 # The kernel sends by the veth's queue of the core; offloads would merge what the receiver sees.
 OFFLOADS = ("gro", "gso", "tso", "tx", "rx", "sg")
 RECORD = struct.Struct("<IIII")
 NUMBER, NUMBER_AT = struct.Struct(">I"), 42
 NS_MAGIC = 0xA1B23C4D
-DEVICES = {"af_packet": f"net_af_packet0,iface={NEAR}", "af_xdp": f"net_af_xdp0,iface={NEAR}"}
+# The kernel's queue of an interface is of no use to who sends at top speed and finds the interface itself full.
+DEVICES = {"af_packet": f"net_af_packet0,iface={NEAR},qdisc_bypass=1", "af_xdp": f"net_af_xdp0,iface={NEAR}"}
+
+SOCKET = pathlib.Path(tempfile.gettempdir()) / "linetap-replay-memif.sock"
 
 
 def sh(*words, check=True):
@@ -39,8 +44,18 @@ def within(namespace, *words):
     return ["ip", "netns", "exec", namespace, *words]
 
 
-def raise_pair():
+@contextlib.contextmanager
+def pair():
+    """Both ends, in namespaces of their own."""
     remove_pair()
+    try:
+        raise_pair()
+        yield
+    finally:
+        remove_pair()
+
+
+def raise_pair():
     for namespace in NAMESPACES:
         sh("ip", "netns", "add", namespace)
         sh(*within(namespace, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1"))
@@ -81,7 +96,7 @@ class Traffic:
 
     def __init__(self, binary, device, namespace=None):
         self.near, far = socket.socketpair()
-        command = [*FIRST, binary] if namespace is None else within(namespace, *FIRST, binary)
+        command = [binary] if namespace is None else within(namespace, binary)
         self.process = subprocess.Popen(command, stdin=far)
         far.close()
         self.lines = self.near.makefile("r")
@@ -118,7 +133,7 @@ def received():
 
 
 def tcpreplay(file, *options):
-    command = within(NAMESPACES[0], *FIRST, "taskset", "-c", str(WORKER_CORE), "tcpreplay", "-q", "-i", NEAR, *options, str(file))
+    command = within(NAMESPACES[0], "taskset", "-c", str(WORKER_CORE), "tcpreplay", "-q", "-i", NEAR, *options, str(file))
     return sh(*command).stdout
 
 
@@ -126,7 +141,7 @@ class Ear:
     """A packet socket of the kernel's at the far end, with the kernel's times of arrival."""
 
     def __init__(self, file):
-        command = [*FIRST, "taskset", "-c", str(OTHER_CORE), "tcpdump", "-Z", "root", "-i", FAR, "-Q", "in", "-s", "64", "-B", "262144",
+        command = ["taskset", "-c", str(OTHER_CORE), "tcpdump", "-Z", "root", "-i", FAR, "-Q", "in", "-s", "64", "-B", "262144",
                    "--time-stamp-precision=nano", "-w", str(file)]
         self.file = file
         self.process = subprocess.Popen(within(NAMESPACES[1], *command), stderr=subprocess.PIPE, text=True)
@@ -194,24 +209,68 @@ def top_round(binary, file):
 
 
 def bare_round(binary, file):
-    """Frames per second into a null device on one core: kept frames, and testpmd's txonly and flowgen."""
-    traffic = Traffic(binary, "net_null0")
-    report = traffic.replay(file, "Top", TOP_SECONDS)
-    traffic.close()
-    result = {"linetap": report["packets"] / (report["elapsed_ns"] / 1e9)}
-    for mode in ("txonly", "flowgen"):
-        result[mode] = testpmd(mode)
+    """Frames per second on one core, into a null device and into shared memory: kept frames, and testpmd's txonly and
+    flowgen."""
+    result = {}
+    for name, (device, receiver) in BARE.items():
+        with receiver():
+            traffic = Traffic(binary, device)
+            # Shared memory is offered and taken in steps.
+            time.sleep(1)
+            report = traffic.replay(file, "Top", TOP_SECONDS)
+            traffic.close()
+        result[f"{name} linetap"] = report["packets"] / (report["elapsed_ns"] / 1e9)
+        for mode in ("txonly", "flowgen"):
+            with receiver():
+                result[f"{name} {mode}"] = testpmd(device, mode)
     return result
 
 
-def testpmd(mode):
-    command = [*FIRST, "timeout", "-s", "INT", "8", "dpdk-testpmd", "--lcores", f"0@{OTHER_CORE},1@{WORKER_CORE}",
-               "--no-pci", "--no-huge", "-m", "512", "--no-shconf", "--iova-mode=va", "--no-telemetry", "--vdev=net_null0",
-               "--", "--auto-start", "--stats-period", "1", f"--forward-mode={mode}", "--burst=64", "--txpkts=60",
-               "--total-num-mbufs=32768"]
+def testpmd_command(device, cores, mode, *options):
+    return ["dpdk-testpmd", "--lcores", f"0@{OTHER_CORE},1@{cores}", "--no-pci", "--no-huge", "-m", "512", "--no-shconf",
+            "--iova-mode=va", "--no-telemetry", f"--vdev={device}", "--", "--auto-start", "--stats-period", "1",
+            f"--forward-mode={mode}", "--burst=64", "--total-num-mbufs=32768", *options]
+
+
+def testpmd(device, mode):
+    """Frames per second that it sends."""
+    command = ["timeout", "-s", "INT", "8", *testpmd_command(device, WORKER_CORE, mode, "--txpkts=60")]
     said = sh(*command, check=False).stdout
     rates = [int(rate) for rate in re.findall(r"Tx-pps:\s+(\d+)", said)][2:]
     return statistics.median(rates) if rates else 0.0
+
+
+@contextlib.contextmanager
+def memif_receiver():
+    """Who takes what comes into the shared memory, on the other core."""
+    SOCKET.unlink(missing_ok=True)
+    server = f"net_memif0,role=server,socket-abstract=no,socket={SOCKET}"
+    command = testpmd_command(server, OTHER_CORE, "rxonly")
+    with subprocess.Popen(["stdbuf", "-oL", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            # Who comes before its port runs is turned away.
+            while b"Port statistics" not in (line := process.stdout.readline()):
+                if not line:
+                    raise RuntimeError(f"{command} has ended")
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            yield
+        finally:
+            process.send_signal(2)
+            process.wait()
+
+
+BARE = {
+    "net_null": ("net_null0", contextlib.nullcontext),
+    "net_memif": (f"net_memif0,role=client,socket-abstract=no,socket={SOCKET}", memif_receiver),
+}
+
+
+def tell(rounds, peer, others):
+    """The medians, and each in ratio to a peer's rate in the same round."""
+    for name in (peer, *others) if rounds else ():
+        ratios = sorted(one[name] / one[peer] for one in rounds if one[peer])
+        said = f", of {peer} {ratios[0]:.2f} to {ratios[-1]:.2f}, median {statistics.median(ratios):.2f}" if name != peer else ""
+        print(f"{name}: {statistics.median(one[name] for one in rounds) / 1e6:.3f} M/s{said}")
 
 
 def main():
@@ -224,7 +283,7 @@ def main():
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {OTHER_CORE, WORKER_CORE})
     record = {"timing": [], "top": [], "bare": []}
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory() as work, machine.precedence(), machine.hugepages(), pair():
         work = pathlib.Path(work)
         write_capture(work / "even.pcap", arguments.frame_len)
         # What fits into memory of any process: a part of it.
@@ -232,18 +291,14 @@ def main():
         small.write_bytes((work / "even.pcap").read_bytes()[: 24 + 8192 * (RECORD.size + arguments.frame_len)])
         rounds = {"timing": lambda: timing_round(arguments.binary, work / "even.pcap", work),
                   "top": lambda: top_round(arguments.binary, small), "bare": lambda: bare_round(arguments.binary, small)}
-        raise_pair()
-        try:
-            for number in range(arguments.rounds):
-                for name, run in rounds.items():
-                    if arguments.only in (None, name):
-                        record[name].append(run())
-                        print(number, name, json.dumps(record[name][-1]), flush=True)
-        finally:
-            remove_pair()
-    for name in ("top", "bare"):
-        for sender in record[name][0] if record[name] else ():
-            print(name, sender, f"{statistics.median(one[sender] for one in record[name]) / 1e6:.3f} M/s")
+        for number in range(arguments.rounds):
+            for name, run in rounds.items():
+                if arguments.only in (None, name):
+                    record[name].append(run())
+                    print(number, name, json.dumps(record[name][-1]), flush=True)
+    tell(record["top"], "tcpreplay", ["af_packet", "af_xdp"])
+    for device in BARE:
+        tell(record["bare"], f"{device} txonly", [f"{device} linetap", f"{device} flowgen"])
     if arguments.json:
         arguments.json.write_text(json.dumps(record, indent=1) + "\n")
 

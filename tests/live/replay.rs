@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::lab::{Lab, binary};
 use crate::process::{Background, run, wait_for};
 
-const MTU: usize = 9000;
+/// Frames that a receiver's kernel has put together are longer than any wire's.
+const MTU: usize = 40_000;
 /// What the kernel sends at most; one tag more would pass too.
 const FRAME_LEN_MAX: usize = MTU + 14;
 /// An answer that has not come by then does not come.
@@ -115,7 +116,10 @@ fn what_arrives_of_a_replay_is_what_the_file_holds() {
         eprintln!("left out: there are no captures; see LINETAP_SHARED");
         return;
     }
-    let Some(lab) = Lab::raise(&["--mtu", "9000"]) else { return };
+    let Some(lab) = Lab::raise(&[]) else { return };
+    for (namespace, device) in [("client", "wire0"), ("appliance", "lan0")] {
+        lab.sh(namespace, &format!("ip link set {device} mtu {MTU}"));
+    }
     let arrived = lab.file("arrived.pcap");
     let mut tcpdump = lab.exec("client", "tcpdump");
     tcpdump.args(["-Z", "root", "-Q", "in", "-i", "wire0", "-s", "0", "-B", "262144"]);

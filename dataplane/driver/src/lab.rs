@@ -59,7 +59,7 @@ pub struct Lab {
     pub workers: Vec<LabWorker>,
     /// Frames to be sent.
     pub frames: Mempool,
-    /// Frames that are received.
+    /// Frames that are received; the same pool where `net_af_xdp` is used.
     pub received: Mempool,
 }
 
@@ -77,11 +77,12 @@ pub fn plan(setup: &Setup) -> Result<Vec<LabPlan>, Vec<DriverError>> {
 
 /// What DPDK has to start with.
 pub fn eal_config(setup: &Setup, plans: &[LabPlan]) -> EalConfig {
-    let pools = frames_pool(setup, plans).bytes() + received_pool(setup, plans).bytes();
+    let (received, frames) = pools(setup, plans);
+    let bytes = received.bytes() + frames.as_ref().map_or(0, PoolPlan::bytes);
     let pci = plans.iter().filter(|plan| plan.device.is_pci());
     EalConfig {
         pci: pci.map(|plan| plan.device.to_arguments()).collect(),
-        memory: Memory::choose(setup.memory, pools),
+        memory: Memory::choose(setup.memory, bytes),
     }
 }
 
@@ -102,8 +103,15 @@ impl LabPlan {
 impl Lab {
     /// Opens and starts everything. Errors: the first fault; what was opened is closed again.
     pub fn open(eal: &Eal, setup: &Setup, plans: &[LabPlan]) -> Result<Self, DriverError> {
-        let frames = Mempool::create(eal, frames_pool(setup, plans))?;
-        let received = Mempool::create(eal, received_pool(setup, plans))?;
+        let (received, frames) = match pools(setup, plans) {
+            (received, Some(frames)) => {
+                (Mempool::create(eal, received)?, Mempool::create(eal, frames)?)
+            }
+            (both, None) => {
+                let both = Mempool::create(eal, both)?;
+                (both.handle(), both)
+            }
+        };
         let none = |core: &u16| LabWorker {
             core: *core,
             rx: Vec::new(),
@@ -198,20 +206,22 @@ fn device_mtu(setup: &PortSetup, plan: &LabPlan, most: u32) -> Option<u16> {
     (!plan.device.is("af_packet")).then(|| u16::try_from(mtu).unwrap_or(u16::MAX))
 }
 
-fn frames_pool(setup: &Setup, plans: &[LabPlan]) -> PoolPlan {
-    let rings = setup.ports.len() * setup.cores.len() * usize::from(DESCRIPTORS);
-    let buffers = rings + usize::try_from(setup.frames).unwrap_or(usize::MAX) + in_hand(setup);
-    pool("frames", buffers, plans)
-}
-
-fn received_pool(setup: &Setup, plans: &[LabPlan]) -> PoolPlan {
-    let each = setup.cores.len() * usize::from(DESCRIPTORS);
-    let kept = plans.iter().map(|plan| each + kept_by(&plan.device) as usize).sum::<usize>();
+/// The pool of received frames and that of frames to be sent. They are one where a port is of `net_af_xdp`: it maps
+/// the pool that it receives into for the kernel, and copies what it sends from any other.
+fn pools(setup: &Setup, plans: &[LabPlan]) -> (PoolPlan, Option<PoolPlan>) {
+    let ring = usize::from(DESCRIPTORS);
+    let kept = plans.iter().map(|plan| setup.cores.len() * ring + kept_by(&plan.device) as usize);
     // What is received may wait for a writer: as much again.
-    let mut pool = pool("received", 2 * kept + in_hand(setup), plans);
-    // Its close leaves the buffers of its fill ring with the kernel.
-    pool.is_lossy = plans.iter().any(|plan| plan.device.is("af_xdp"));
-    pool
+    let received = 2 * kept.sum::<usize>() + in_hand(setup);
+    let rings = plans.len() * setup.cores.len() * ring;
+    let frames = rings + usize::try_from(setup.frames).unwrap_or(usize::MAX) + in_hand(setup);
+    if plans.iter().any(|plan| plan.device.is("af_xdp")) {
+        let mut both = pool("frames", received + frames, plans);
+        // Its close leaves the buffers of its fill ring with the kernel.
+        both.is_lossy = true;
+        return (both, None);
+    }
+    (pool("received", received, plans), Some(pool("frames", frames, plans)))
 }
 
 fn in_hand(setup: &Setup) -> usize {

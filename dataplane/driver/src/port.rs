@@ -165,7 +165,8 @@ impl Port {
             let is_pooled = queue >= config.tx_queues;
             let takes_chains = sends_chains && config.chains && !is_pooled;
             let is_timed = config.timed && abilities.sends_timed;
-            TxQueue::new(&handle, queue, takes_chains, sends_chains && !is_pooled, is_timed)
+            // Only queues that free fast want frames for themselves ("MBUF_FAST_FREE", rte_ethdev.h).
+            TxQueue::new(&handle, queue, takes_chains, !is_pooled, is_timed)
         });
         let tx = tx.collect();
         let mut running = RunningPort::new(&handle, abilities);

@@ -1,5 +1,6 @@
 //! A `linetap-traffic` to talk to.
 
+use std::fs;
 use std::io::BufReader;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -33,6 +34,13 @@ impl Process {
     /// Its workers get their cores before others do.
     pub(crate) fn prefer(&self) {
         prefer(&self.child);
+    }
+
+    /// The most memory that it has held so far, in bytes.
+    pub(crate) fn memory_peak(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
     pub(crate) fn tell(&mut self, request: &Request) {

@@ -1,7 +1,7 @@
 //! Replay: what leaves is what the captures hold, when it is due.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -301,4 +301,52 @@ fn a_frame_of_a_pipe_leaves_before_the_next_one_comes() {
     drop(pipe);
     assert_eq!(scene.report().packets, 2);
     assert!(scene.finish(1)[0] == bytes_of(&frames));
+}
+
+/// Writes a capture of frames of 1,514 bytes, a microsecond apart, until it has so many bytes. Returns how many frames
+/// it has.
+fn write_large(file: &Path, bytes: u64) -> u64 {
+    let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(file).unwrap());
+    let (_, frame) = &frames(4)[3];
+    let one = capture_of([(0, frame)]);
+    let (header, record) = one.split_at(24);
+    out.write_all(header).unwrap();
+    let mut record = record.to_vec();
+    let count = bytes / record.len() as u64;
+    for number in 0..count {
+        let (seconds, ns) = (number / 1_000_000, number % 1_000_000 * 1000);
+        for (at, value) in [(0, seconds), (4, ns)] {
+            record[at..at + 4].copy_from_slice(&u32::try_from(value).unwrap().to_le_bytes());
+        }
+        out.write_all(&record).unwrap();
+    }
+    out.flush().unwrap();
+    count
+}
+
+/// `LINETAP_CAPTURE_MB` says how large it is.
+#[test]
+fn memory_does_not_grow_with_the_capture() {
+    const MORE_MAX: u64 = 8 << 20;
+    /// Small ones are kept.
+    const NOT_SMALL: u64 = 100 << 20;
+    let mb = std::env::var("LINETAP_CAPTURE_MB").map_or(300, |text| text.parse().unwrap());
+    // Not where other temporary files are: that may be memory.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut process = Process::start();
+    let mut setup = setup(&["net_null0"]);
+    setup.frames = STREAMED;
+    let opened = process.ask(&Request::Open(setup));
+    assert!(matches!(opened, Event::Opened { .. }), "{opened:?}");
+    let mut scene = Scene { folder, process };
+    let file = scene.folder.path().join("large.pcap");
+    let peaks = [NOT_SMALL, mb << 20].map(|bytes| {
+        let frames = write_large(&file, bytes);
+        assert_eq!(scene.run(plan(file.clone(), Timing::Top)).packets, frames);
+        let peak = scene.process.memory_peak();
+        eprintln!("{} MiB of capture: at most {} KiB of memory", bytes >> 20, peak >> 10);
+        peak
+    });
+    assert!(peaks[1] - peaks[0] < MORE_MAX, "{peaks:?}");
+    scene.finish(0);
 }
