@@ -5,7 +5,7 @@
 fuzz_least=10000000
 # Packets that are looked up in every rule set beside its trace.
 tuples=100000000
-fuzz_folders=(dataplane/engine/fuzz control/fuzz)
+fuzz_folders=(dataplane/engine/fuzz dataplane/traffic/fuzz control/fuzz)
 
 nightly_has() { # COMPONENT
     rustup component list --toolchain nightly 2>/dev/null | grep -q "^$1.*(installed)"
@@ -111,6 +111,8 @@ deep_tests() {
     tests "filter sets of ten thousand rules" cargo test --release --package control --lib -- --ignored --nocapture
     tests "a minute of changes" env LINETAP_HITLESS_SECONDS=60 cargo test --release --package driver --test hitless -- --nocapture
     tests "a tool that stops a hundred times, also for a minute each" wire_first
+    tests "replay of ten gigabytes" env LINETAP_CAPTURE_MB=10240 cargo test --release --package driver --test lab -- \
+        --nocapture replay::memory_does_not_grow
     tests "soak between rings" env LINETAP_SOAK_SECONDS=1800 LINETAP_TEST_PATIENCE=2400 \
         cargo test --release --package driver --test soak -- --nocapture
     tests "a thousand changes and as many ends as they see" env LINETAP_CRASH_CHANGES=1000 \
