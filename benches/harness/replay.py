@@ -19,6 +19,7 @@ import threading
 import time
 
 from harness import machine
+from harness.sink import sink
 
 NAMESPACES = ("linetap-replay-a", "linetap-replay-b")
 NEAR, FAR = "replay0", "replay1"
@@ -127,9 +128,14 @@ class Traffic:
         self.process.wait()
 
 
-def received():
-    counter = f"/sys/class/net/{FAR}/statistics/rx_packets"
-    return int(sh(*within(NAMESPACES[1], "cat", counter)).stdout)
+def counted():
+    """Frames that arrived at the far end, and those that were sent at the near one: more, where the far end does not keep up."""
+    def counter(namespace, device, name):
+        return int(sh(*within(namespace, "cat", f"/sys/class/net/{device}/statistics/{name}")).stdout)
+
+    near, far = NAMESPACES
+    sent = counter(near, NEAR, "tx_packets") + counter(near, NEAR, "tx_dropped")
+    return counter(far, FAR, "rx_packets"), sent
 
 
 def tcpreplay(file, *options):
@@ -193,19 +199,31 @@ def timing_round(binary, file, work):
 
 
 def top_round(binary, file):
-    """Frames per second that arrived, of each."""
+    """Frames per second, of each: what arrives in the far end's kernel, which the sender's core carries it into; and
+    what is sent to a far end that throws it away on the other core."""
     result = {}
-    for name, device in DEVICES.items():
+    for far_end, which in (("stack", 0), ("sink", 1)):
+        with sink(NAMESPACES[1], FAR, OTHER_CORE) if far_end == "sink" else contextlib.nullcontext():
+            for name, run in top_senders(binary, file).items():
+                before = counted()[which]
+                seconds = run()
+                result[f"{far_end} {name}"] = (counted()[which] - before) / seconds
+    return result
+
+
+def top_senders(binary, file):
+    """Each sends all it can, and returns for how many seconds."""
+    def linetap(device):
         traffic = Traffic(binary, device, NAMESPACES[0])
-        before = received()
         report = traffic.replay(file, "Top", TOP_SECONDS)
         traffic.close()
-        result[name] = (received() - before) / (report["elapsed_ns"] / 1e9)
-    before = received()
-    said = tcpreplay(file, "--topspeed", "--preload-pcap", "--loop=1000000", f"--duration={TOP_SECONDS}")
-    seconds = float(re.search(r"packets \(.*?\) sent in ([0-9.]+) seconds", said).group(1))
-    result["tcpreplay"] = (received() - before) / seconds
-    return result
+        return report["elapsed_ns"] / 1e9
+
+    def peer():
+        said = tcpreplay(file, "--topspeed", "--preload-pcap", "--loop=1000000", f"--duration={TOP_SECONDS}")
+        return float(re.search(r"packets \(.*?\) sent in ([0-9.]+) seconds", said).group(1))
+
+    return {name: lambda device=device: linetap(device) for name, device in DEVICES.items()} | {"tcpreplay": peer}
 
 
 def bare_round(binary, file):
@@ -215,8 +233,6 @@ def bare_round(binary, file):
     for name, (device, receiver) in BARE.items():
         with receiver():
             traffic = Traffic(binary, device)
-            # Shared memory is offered and taken in steps.
-            time.sleep(1)
             report = traffic.replay(file, "Top", TOP_SECONDS)
             traffic.close()
         result[f"{name} linetap"] = report["packets"] / (report["elapsed_ns"] / 1e9)
@@ -296,7 +312,8 @@ def main():
                 if arguments.only in (None, name):
                     record[name].append(run())
                     print(number, name, json.dumps(record[name][-1]), flush=True)
-    tell(record["top"], "tcpreplay", ["af_packet", "af_xdp"])
+    for far_end in ("stack", "sink"):
+        tell(record["top"], f"{far_end} tcpreplay", [f"{far_end} {name}" for name in DEVICES])
     for device in BARE:
         tell(record["bare"], f"{device} txonly", [f"{device} linetap", f"{device} flowgen"])
     if arguments.json:

@@ -39,6 +39,13 @@ pub fn inner(head: &[u8], udp_port: u16) -> Option<Inner> {
     (len > 0).then_some(Inner { vni, at: header_at + vxlan::HEADER_LEN, len })
 }
 
+/// The inner frame of a whole frame, and its network; `None` of what is no VXLAN to `udp_port`, or cut.
+#[inline]
+pub fn open(frame: &[u8], udp_port: u16) -> Option<(u32, &[u8])> {
+    let Inner { vni, at, len } = inner(frame, udp_port)?;
+    Some((vni, frame.get(at..)?.get(..len)?))
+}
+
 /// The type of the outer packet, and where it begins.
 fn outer_packet(head: &[u8]) -> Option<(u16, usize)> {
     let mut at = ethernet::ADDRESSES_LEN;
@@ -72,6 +79,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::frames::FrameSet;
+    use crate::frames::samples::{made, path};
+    use crate::trial::{Frames, Made};
 
     /// 02:…:0b from 02:…:0a, IPv4 192.0.2.1 to 192.0.2.10, UDP 49152 to 4789, VNI 0x123456, `inner`.
     fn outer(tags: &[u8], inner: &[u8]) -> Vec<u8> {
@@ -131,6 +141,25 @@ mod tests {
         for len in 0..50 {
             assert_eq!(inner(&good[..len], 4789), None, "{len}");
         }
+    }
+
+    #[test]
+    fn what_is_in_vxlan_is_taken_out_and_nothing_else_is() {
+        let made = Made { vni: Some(0x00ab_cdef), ..made(&[64]) };
+        let set = FrameSet::new(&Frames::Made(made), &path()).unwrap();
+        let mut frame = vec![0; set.len_of(0)];
+        set.write(0, &mut frame);
+        let inner = frame[50..].to_vec();
+        assert_eq!(open(&frame, 4789), Some((0x00ab_cdef, inner.as_slice())));
+        frame.extend([0; 9]);
+        assert_eq!(open(&frame, 4789), Some((0x00ab_cdef, inner.as_slice())), "padding");
+        assert_eq!(open(&frame, 4790), None);
+        assert_eq!(open(&inner, 4789), None);
+        for cut in [49, 45, 33, 0] {
+            assert_eq!(open(&frame[..cut], 4789), None, "{cut}");
+        }
+        frame[42] = 0;
+        assert_eq!(open(&frame, 4789), None, "no valid network");
     }
 
     proptest! {

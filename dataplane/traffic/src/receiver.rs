@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::port::{Clock, Mbuf};
 use engine::ticks::Scale;
 
-use crate::copies::open;
+use crate::decap::open;
 use crate::frames::{FrameSet, Likeness, Looks, Place};
 use crate::sequence::Sequence;
 use crate::stamp::{Stamp, Stamps};

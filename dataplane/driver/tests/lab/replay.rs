@@ -278,6 +278,21 @@ fn what_has_no_port_is_refused_and_the_next_is_sent() {
 }
 
 #[test]
+fn nothing_is_sent_without_a_link() {
+    let (folder, mut process) = (tempfile::tempdir().unwrap(), Process::start());
+    let socket = folder.path().join("memif.sock");
+    let device = format!("net_memif0,role=server,socket={},socket-abstract=no", socket.display());
+    let opened = process.ask(&Request::Open(setup(&[&device])));
+    assert!(matches!(opened, Event::Opened { .. }), "{opened:?}");
+    let mut scene = Scene { folder, process };
+    let plan = plan(scene.capture(&frames(10)), Timing::Top);
+    let refused = scene.process.ask(&Request::Replay(Box::new(plan)));
+    let Event::Refused(faults) = refused else { panic!("{refused:?}") };
+    assert!(faults.len() == 1 && faults[0].contains("`p0` got no link"), "{faults:?}");
+    scene.finish(0);
+}
+
+#[test]
 fn a_frame_of_a_pipe_leaves_before_the_next_one_comes() {
     let mut scene = Scene::new(1, STREAMED);
     let frames = frames(2);

@@ -1,11 +1,20 @@
 //! One job after the other.
 
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use driver::lab::Lab;
 use traffic::link::{Event, Request};
 use traffic::setup::Setup;
 
 use crate::requests::Requests;
 use crate::{capture, replay, trial};
+
+/// A started card has its link after some seconds, shared memory its other end after some tenths of one.
+const LINK_WAIT: Duration = Duration::from_secs(6);
+/// Between two looks at links.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What a job has to work with.
 #[derive(Debug)]
@@ -36,6 +45,31 @@ impl Desk {
             self.requests.answer(&event);
         }
     }
+
+    /// Waits until these ports have links, or the job is to end. Errors: those that got none, a sentence each.
+    pub(crate) fn await_links(&self, ports: &[usize]) -> Result<(), Vec<String>> {
+        let began = Instant::now();
+        loop {
+            let all = self.setup.ports.iter().zip(&self.lab.ports).enumerate();
+            let asked = all.filter(|(at, _)| ports.contains(at)).map(|(_, port)| port);
+            let without: Vec<&str> = asked
+                .filter(|(_, live)| !live.link().0)
+                .map(|(port, _)| port.name.as_str())
+                .collect();
+            if without.is_empty() || self.requests.stop().load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            if began.elapsed() >= LINK_WAIT {
+                return Err(without.into_iter().map(no_link).collect());
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+fn no_link(port: &str) -> String {
+    let seconds = LINK_WAIT.as_secs();
+    format!("port `{port}` got no link within {seconds} s: is its other end connected, and up?")
 }
 
 /// What is answered when a job can't be done, for one reason.

@@ -70,6 +70,7 @@ fn replay(desk: &mut Desk, plan: &ReplayPlan) -> Result<ReplayReport, Vec<String
         }
         Err(faults) => return Err(faults),
     };
+    desk.await_links(&ports)?;
     let course = Course::new(plan, player.totals());
     let left_out = player.totals().map_or(0, |totals| totals.left_out);
     let (pace, fed) = (Arc::new(Pace::default()), Arc::new(Fed::default()));

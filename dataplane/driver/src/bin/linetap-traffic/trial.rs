@@ -25,6 +25,10 @@ static TRIALS: AtomicU8 = AtomicU8::new(0);
 
 /// Runs it to its end. Returns its report, or why it was refused.
 pub(crate) fn run(desk: &mut Desk, plan: &TrialPlan) -> Event {
+    let all: Vec<usize> = (0..desk.lab.ports.len()).collect();
+    if let Err(faults) = desk.await_links(&all) {
+        return Event::Refused(faults);
+    }
     let Desk { lab, setup, requests, .. } = desk;
     // Over and over, without the one of frames that nobody counts.
     let trial = 1 + TRIALS.fetch_add(1, Ordering::Relaxed) % u8::MAX;
