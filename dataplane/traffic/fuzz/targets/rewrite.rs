@@ -3,6 +3,7 @@
 
 #![no_main]
 
+use engine::wire::{ethernet, vlan};
 use ipnet::IpNet;
 use libfuzzer_sys::fuzz_target;
 use traffic::layers::Layers;
@@ -15,7 +16,11 @@ fn exchange() -> Rewrites {
     let pairs = [("0.0.0.0/1", "128.0.0.0/1"), ("::/1", "8000::/1")];
     let pairs = pairs.map(|(one, other)| (net(one), net(other)));
     let addresses = pairs.into_iter().flat_map(|(one, other)| [(one, other), (other, one)]);
-    Rewrites { addresses: addresses.collect(), ports: vec![(53, 80), (80, 53)], ..Rewrites::default() }
+    Rewrites {
+        addresses: addresses.collect(),
+        ports: vec![(53, 80), (80, 53)],
+        ..Rewrites::default()
+    }
 }
 
 /// The same, tags too; and with addresses that differ by loop.
@@ -28,7 +33,13 @@ fn rewritten(rewrites: &Rewrites, frame: &[u8], loop_number: u64) -> Vec<u8> {
     let rewriter = Rewriter::new(rewrites).expect("it can be done");
     let (mut layers, mut to) = (Layers::of(frame), Vec::new());
     rewriter.rewrite(frame, &mut layers, 0, loop_number, &mut to);
-    assert_eq!(layers, Layers::of(&to), "what is known of a frame changes with it");
+    // A tag more or less than is looked behind makes another packet of it.
+    let is_bottomless = |frame| {
+        Layers::of(frame).packet_at >= ethernet::HEADER_LEN + vlan::TAGS_MAX * vlan::TAG_LEN
+    };
+    if !is_bottomless(frame) && !is_bottomless(&to) {
+        assert_eq!(layers, Layers::of(&to), "what is known of a frame changes with it");
+    }
     assert_eq!(to.len(), rewriter.len_of(frame));
     to
 }
