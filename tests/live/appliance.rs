@@ -64,8 +64,8 @@ impl<'lab> Appliance<'lab> {
     pub(crate) fn settled(&self) -> Report {
         let mut last = self.status();
         wait_for("the counters to settle", || {
-            // Several times as long as frames are under way, and as workers wait before they publish.
-            std::thread::sleep(std::time::Duration::from_millis(500));
+            // Longer than the workers take to publish.
+            std::thread::sleep(std::time::Duration::from_millis(1500));
             let now = self.status();
             let same = ["ports", "sessions"].iter().all(|part| now.0[part] == last.0[part]);
             last = now;
