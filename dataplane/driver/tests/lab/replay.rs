@@ -12,6 +12,7 @@ use traffic::link::{Event, Request};
 use traffic::replay::{
     Joining, Reading, ReplayPlan, ReplayReport, Rewrites, Split, SplitBy, Timing,
 };
+use traffic::setup::Setup;
 
 use crate::process::Process;
 use crate::setup;
@@ -68,10 +69,13 @@ impl Scene {
         let device = |port| format!("net_pcap{port},tx_pcap={}", out(port).display());
         let devices: Vec<String> = (0..ports).map(device).collect();
         let devices: Vec<&str> = devices.iter().map(String::as_str).collect();
+        Self::open(folder, &devices, frames)
+    }
+
+    /// Ports with these devices, and room for so many frames.
+    fn open(folder: TempDir, devices: &[&str], frames: u32) -> Self {
         let mut process = Process::start();
-        let mut setup = setup(&devices);
-        setup.frames = frames;
-        let opened = process.ask(&Request::Open(setup));
+        let opened = process.ask(&Request::Open(Setup { frames, ..setup(devices) }));
         assert!(matches!(opened, Event::Opened { .. }), "{opened:?}");
         Self { folder, process }
     }
@@ -237,12 +241,7 @@ fn nothing_is_sent_of_captures_with_faults() {
 #[test]
 fn at_top_speed_too_it_stops_and_is_limited_in_time() {
     for room in [LOADED, STREAMED] {
-        let (folder, mut process) = (tempfile::tempdir().unwrap(), Process::start());
-        let mut setup = setup(&["net_null0"]);
-        setup.frames = room;
-        let opened = process.ask(&Request::Open(setup));
-        assert!(matches!(opened, Event::Opened { .. }), "{opened:?}");
-        let mut scene = Scene { folder, process };
+        let mut scene = Scene::open(tempfile::tempdir().unwrap(), &["net_null0"], room);
         let file = scene.capture(&frames(3000));
         let endless = ReplayPlan { loops: None, ..plan(file, Timing::Top) };
         scene.process.tell(&Request::Replay(Box::new(endless.clone())));
@@ -279,12 +278,10 @@ fn what_has_no_port_is_refused_and_the_next_is_sent() {
 
 #[test]
 fn nothing_is_sent_without_a_link() {
-    let (folder, mut process) = (tempfile::tempdir().unwrap(), Process::start());
+    let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("memif.sock");
     let device = format!("net_memif0,role=server,socket={},socket-abstract=no", socket.display());
-    let opened = process.ask(&Request::Open(setup(&[&device])));
-    assert!(matches!(opened, Event::Opened { .. }), "{opened:?}");
-    let mut scene = Scene { folder, process };
+    let mut scene = Scene::open(folder, &[&device], STREAMED);
     let plan = plan(scene.capture(&frames(10)), Timing::Top);
     let refused = scene.process.ask(&Request::Replay(Box::new(plan)));
     let Event::Refused(faults) = refused else { panic!("{refused:?}") };
@@ -348,12 +345,7 @@ fn memory_does_not_grow_with_the_capture() {
     let mb = std::env::var("LINETAP_CAPTURE_MB").map_or(300, |text| text.parse().unwrap());
     // Not where other temporary files are: that may be memory.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let mut process = Process::start();
-    let mut setup = setup(&["net_null0"]);
-    setup.frames = STREAMED;
-    let opened = process.ask(&Request::Open(setup));
-    assert!(matches!(opened, Event::Opened { .. }), "{opened:?}");
-    let mut scene = Scene { folder, process };
+    let mut scene = Scene::open(folder, &["net_null0"], STREAMED);
     let file = scene.folder.path().join("large.pcap");
     let peaks = [NOT_SMALL, mb << 20].map(|bytes| {
         let frames = write_large(&file, bytes);
